@@ -1,0 +1,58 @@
+# Two set-up commands: `make sweep` runs a first sweep, `make test` the tests. Each makes .venv.
+
+PYTHON = python3.11
+BIN = .venv/bin
+SWEEP = --arch all --trials 3 --max-epochs 6 --image-size 64 --results results
+
+.PHONY: help sweep test lint torch clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make sweep   install, then search every architecture on made-up nuclei (minutes)"
+	@echo "make test    install, then lint, check types and run the tests (minutes)"
+	@echo "make lint    install, then only lint and check types"
+	@echo "make torch   install torch too, for its tests and --backend torch (gigabytes)"
+	@echo "make clean   delete .venv and the caches of the tools, not results"
+
+sweep: .venv/installed
+	$(BIN)/python sweeps/run.py $(SWEEP)
+
+test: lint
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+torch: .venv/installed-torch
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: EXTRAS =
+.venv/installed-test: EXTRAS = [test]
+.venv/installed-torch: EXTRAS = [torch]
+
+# A file that is newer than what it was installed from says that nothing is left to do. One called
+# .venv/unfinished says that an earlier install broke off and may have left half a package.
+.venv/installed .venv/installed-test .venv/installed-torch: pyproject.toml constraints.txt
+	@if [ -e .venv/unfinished ] || ! $(BIN)/python -c \
+	    'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	    $(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	        2>/dev/null || { echo "Python 3.11 with its venv module is required, and" \
+	        "'$(PYTHON)' is not that: install it (Debian and Ubuntu: python3.11-venv)," \
+	        "or say where it is: make $(or $(MAKECMDGOALS),help) PYTHON=/path/to/python3.11" >&2; \
+	        exit 1; }; \
+	    echo "Making .venv with $(PYTHON)"; \
+	    $(PYTHON) -m venv --clear .venv; \
+	fi
+	@echo "Installing the project$(EXTRAS) and what it needs, as pinned in constraints.txt, into" \
+	    ".venv: minutes the first time"
+	@touch .venv/unfinished
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt pip setuptools
+	@$(BIN)/python -m pip install -qq --no-build-isolation -c constraints.txt -e '.$(EXTRAS)'
+	@rm .venv/unfinished
+	@touch $@

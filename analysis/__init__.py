@@ -1,0 +1,1 @@
+"""From Parquet to a decision: reads the record alone."""

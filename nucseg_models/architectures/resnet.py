@@ -1,0 +1,123 @@
+"""ResNet-152 (He et al., CVPR 2016) as an encoder, with a light decoder to one mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nucseg_models import layers
+from nucseg_models.deferred import keras
+from nucseg_models.pixelwise import (
+    GOOD_POSTPROCESSING,
+    LOSS,
+    PAPER_POSTPROCESSING,
+    POSTPROCESSING,
+    Pixelwise,
+)
+from nucseg_models.search_space import LEARNING, Choice, Hyperparameters
+
+# Last block of each stage, at strides 4, 8, 16 (and 32, the encoder's end).
+STAGE_BLOCKS = {50: (3, 4, 6), 101: (3, 4, 23), 152: (3, 8, 36)}
+
+
+class ResNet(Pixelwise):
+    """(B, S, S, 3) to logits (B, S, S, 1).
+
+    The paper's row (Table 2): 152 stacked layers with pre-trained weights. They are the 151
+    convolutions on the main path of Keras's own ResNet152 (1 at the input, 3 in each of 50
+    bottleneck blocks; the 4 projections of shortcuts are beside the path) and, in place of the
+    classifier, the convolution that puts out the mask. Between the two, a decoder climbs from
+    stride 32 to 1: at each step bilinear doubling, the encoder's features of that scale, one
+    3x3 convolution; it is counted apart.
+    """
+
+    name = "resnet"
+    search_space = {
+        "layers": Choice(50, 101, 152),
+        "decoder_width": Choice(16, 32, 64),
+        "normalisation": Choice("none", "batch", "group"),
+        "activation": Choice("elu", "relu", "silu", "gelu"),
+        **LOSS,
+        **LEARNING,
+        **POSTPROCESSING,
+    }
+    paper = {
+        "layers": 152,
+        "decoder_width": 32,
+        "normalisation": "batch",
+        "activation": "relu",
+        "loss": "bce",
+        "optimizer": "adadelta",
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "batch_size": 10,
+        "augmentation": "none",
+        "image_size": 128,
+        **PAPER_POSTPROCESSING,
+    }
+    paper_epochs = 40
+    starts = (
+        {
+            **paper,
+            "layers": 50,
+            "loss": "bce_dice",
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
+            "schedule": "cosine",
+            "weight_decay": 1e-4,
+            "batch_size": 8,
+            "augmentation": "full",
+            "image_size": 192,
+            **GOOD_POSTPROCESSING,
+        },
+    )
+
+    def stride(self, hyperparameters: Hyperparameters) -> int:
+        """Five halvings."""
+        return 32
+
+    def accepts_pretrained(self) -> bool:
+        """The encoder takes ImageNet's weights, or a file of them."""
+        return True
+
+    def build(
+        self,
+        hyperparameters: Hyperparameters,
+        image_size: int | None,
+        pretrained: str | None = None,
+    ) -> Any:
+        """The functional model; see the class for its layers.
+
+        pretrained: weights of `keras.applications.ResNet*` without its classifier. They expect
+        ImageNet's colours, so the input is brought from 0..1 to those first.
+        """
+        depth = int(hyperparameters["layers"])
+        inputs = keras.Input((image_size, image_size, 3), name="image")
+        encoder = getattr(keras.applications, f"ResNet{depth}")(
+            include_top=False, weights=pretrained, input_tensor=_imagenet_colours(inputs)
+        )
+        names = [f"conv{n + 2}_block{block}_out" for n, block in enumerate(STAGE_BLOCKS[depth])]
+        skips = [encoder.get_layer(name).output for name in names]
+        skips = [encoder.get_layer("conv1_relu").output, *skips]
+        x = encoder.output
+        for skip in (*reversed(skips), None):
+            x = _up(x, skip, hyperparameters)
+        return keras.Model(inputs, layers.mask_logits(x), name=self.name)
+
+
+def _imagenet_colours(inputs: Any) -> Any:
+    """0..1 to 0..255 less ImageNet's mean colour, roughly what the pre-trained weights saw."""
+    return keras.layers.Rescaling(255.0, offset=-114.0, name="imagenet_colours")(inputs)
+
+
+def _up(x: Any, skip: Any, hyperparameters: Hyperparameters) -> Any:
+    """Twice the size; joined with the encoder's features of that size; one convolution."""
+    style = {key: hyperparameters[key] for key in ("normalisation", "activation")}
+    x = layers.convolution(x, int(hyperparameters["decoder_width"]), kernel=1, **style)
+    x = keras.layers.UpSampling2D(interpolation="bilinear")(x)
+    if skip is not None:
+        x = keras.layers.Concatenate()([x, skip])
+    return layers.convolution(x, int(hyperparameters["decoder_width"]), **style)
+
+
+ARCHITECTURE = ResNet()

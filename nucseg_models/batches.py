@@ -1,0 +1,128 @@
+"""Training batches: crops of the images, augmented, with the targets of one architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nucseg_models.architecture import Architecture
+from nucseg_models.data import Dataset
+from nucseg_models.search_space import Hyperparameters
+
+SCALES = (0.75, 4 / 3)  # nuclei shown smaller or larger by up to a third
+GAMMAS = (0.7, 1.4)
+NOISE = 6.0  # largest standard deviation of added noise, in grey values of 255
+
+
+class Batches(keras.utils.PyDataset):
+    """One epoch: each image once, a random crop of it, in random order.
+
+    Item i is (images float32 (B, S, S, 3) in 0..1, the architecture's targets). All batches are
+    full, as a change of shape would compile the step again: an epoch has the whole number of
+    batches nearest to one pass, and images left over come first in the next epoch.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        architecture: Architecture,
+        hyperparameters: Hyperparameters,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.architecture = architecture
+        self.hyperparameters = hyperparameters
+        self.seed = seed
+        self.epoch = 0
+        self.batch_size = int(hyperparameters["batch_size"])
+
+    def __len__(self) -> int:
+        return max(1, round(len(self.dataset) / self.batch_size))
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
+        first = (self.epoch * len(self) + index) * self.batch_size
+        crops = [self._crop(position) for position in range(first, first + self.batch_size)]
+        images, labels = (np.stack(parts) for parts in zip(*crops, strict=True))
+        targets = self.architecture.targets(labels, self.hyperparameters)
+        return images.astype(np.float32) / 255.0, targets
+
+    def _crop(self, position: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """The crop at `position` of the endless, seeded sequence of all epochs."""
+        turn, place = divmod(position, len(self.dataset))
+        chosen = int(np.random.default_rng((self.seed, turn)).permutation(len(self.dataset))[place])
+        rng = np.random.default_rng((self.seed, turn, place))
+        image, labels = self.dataset.images[chosen], self.dataset.labels[chosen]
+        size = int(self.hyperparameters["image_size"])
+        return augmented_crop(image, labels, size, str(self.hyperparameters["augmentation"]), rng)
+
+
+def augmented_crop(
+    image: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    size: int,
+    augmentation: str,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """A random window of `size` pixels: image uint8 (S, S, 3), labels int32 (S, S).
+
+    augmentation: "none" only moves the window; "flips" also mirrors and turns it; "full" also
+    scales it, bends its contrast and adds noise. Images smaller than the window are mirrored
+    at their edges.
+    """
+    scale = np.exp(rng.uniform(*np.log(SCALES))) if augmentation == "full" else 1.0
+    image, labels = _window(image, labels, round(size / scale), rng)
+    if augmentation == "full":
+        image, labels = _resize(image, labels, size)
+        image = _bend(image, rng)
+    if augmentation != "none":
+        image, labels = _turn(image, labels, int(rng.integers(8)))
+    return image, labels
+
+
+def _window(
+    image: NDArray[np.uint8], labels: NDArray[np.int32], side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """A square of `side` pixels at a random place."""
+    short = [(0, max(0, side - length)) for length in labels.shape]
+    if any(after for _, after in short):
+        image = np.pad(image, (*short, (0, 0)), mode="symmetric")
+        labels = np.pad(labels, short, mode="symmetric")
+    top, left = (int(rng.integers(length - side + 1)) for length in labels.shape)
+    place = np.s_[top : top + side, left : left + side]
+    return image[place], labels[place]
+
+
+def _resize(
+    image: NDArray[np.uint8], labels: NDArray[np.int32], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """To `size` pixels a side: the image smoothly, the labels by nearest pixel."""
+    shape = (size, size)
+    smooth = Image.fromarray(image).resize(shape, Image.Resampling.BILINEAR)
+    nearest = Image.fromarray(labels).resize(shape, Image.Resampling.NEAREST)
+    return np.asarray(smooth), np.asarray(nearest)
+
+
+def _bend(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Another gamma, contrast and brightness, and a little noise."""
+    grey = np.arange(256) / 255.0
+    gamma = np.exp(rng.uniform(*np.log(GAMMAS)))
+    curve = 255.0 * (grey**gamma * rng.uniform(0.7, 1.1) + rng.uniform(-0.03, 0.1))
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(0, NOISE)
+    bent: NDArray[np.uint8] = np.clip(curve.astype(np.float32)[image] + noise, 0, 255).astype(
+        np.uint8
+    )
+    return bent
+
+
+def _turn(
+    image: NDArray[np.uint8], labels: NDArray[np.int32], which: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """One of the 8 ways to lay a square on itself."""
+    if which >= 4:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    return np.rot90(image, which % 4), np.rot90(labels, which % 4)

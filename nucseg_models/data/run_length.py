@@ -1,0 +1,84 @@
+"""Test sets of the Data Science Bowl: images without masks, and run lengths in a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg_models.data.errors import DataError
+from nucseg_models.data.kaggle import Folders, image_problem, unique_ids
+from nucseg_models.data.listing import Entry, Listing
+from nucseg_models.data.masks import Mask, cropped, paint
+
+SOLUTION = "stage1_solution.csv"
+COLUMNS = ("ImageId", "EncodedPixels")  # and Height, Width, Usage, which nothing here needs
+
+
+def listing(folders: Folders, solution: bytes) -> Listing:
+    """An entry for each folder of `by_folder` with one image and rows in the table.
+
+    The table is comma-separated with COLUMNS and a row a nucleus. An image whose rows are
+    all empty has no nucleus; one without a row counts as bad, and so does a row without
+    its image. DataError if it is no such table.
+    """
+    rows = _rows(solution)
+    ids = unique_ids(folders)
+    entries, problems = [], []
+    for folder, found in sorted(folders.items()):
+        images = found.get("images", [])
+        runs = rows.pop(ids[folder], None)
+        problem = image_problem(folder, images)
+        if problem is None and runs is None:
+            problem = f"{images[0]}: has no row in {SOLUTION}"
+        if problem is None and runs is not None:
+            entries.append(Entry(ids[folder], images[0], partial(_labels, ids[folder], runs)))
+        elif problem is not None:
+            problems.append(problem)
+    problems += [f"{SOLUTION}: {orphan}: has no image" for orphan in sorted(rows)]
+    used = [name for found in folders.values() for name in found.get("images", [])]
+    return Listing(tuple(entries), tuple(problems), tuple(used), solution)
+
+
+def decode_runs(runs: str, shape: tuple[int, int]) -> Mask:
+    """The nucleus of `shape` (H, W) that space-separated `start length` pairs describe.
+
+    Positions count from 1, down the first column, then down the next (Kaggle's rule).
+    ValueError if `runs` isn't that, or leaves the image.
+    """
+    numbers = np.array(runs.split(), dtype=np.int64)
+    if numbers.size % 2:
+        raise ValueError("holds an odd number of numbers")
+    starts, lengths = numbers[::2] - 1, numbers[1::2]
+    size = shape[0] * shape[1]
+    if (starts < 0).any() or (lengths < 1).any() or (starts + lengths > size).any():
+        raise ValueError(f"leaves the image, which is {shape[0]} x {shape[1]} pixels (H x W)")
+    covers = np.zeros(size, np.bool_)
+    for start, length in zip(starts, lengths, strict=True):
+        covers[start : start + length] = True
+    return cropped(covers.reshape(shape[::-1]).T)
+
+
+def _rows(solution: bytes) -> dict[str, list[str]]:
+    """The run lengths of each image."""
+    reader = csv.DictReader(io.StringIO(solution.decode("utf-8-sig", "replace"), newline=""))
+    if not set(COLUMNS) <= set(reader.fieldnames or ()):
+        raise DataError(
+            f"{SOLUTION}: needs the columns {', '.join(COLUMNS)}, "
+            f"has {', '.join(reader.fieldnames or ['none'])}"
+        )
+    rows = defaultdict(list)
+    for row in reader:
+        rows[row["ImageId"]].append(row["EncodedPixels"] or "")
+    return dict(rows)
+
+
+def _labels(image_id: str, runs: list[str], shape: tuple[int, int]) -> NDArray[np.int32]:
+    try:
+        return paint([decode_runs(row, shape) for row in runs], shape)
+    except ValueError as error:
+        raise DataError(f"{SOLUTION}: {image_id}: a mask {error}") from error

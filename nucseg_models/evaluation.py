@@ -1,0 +1,53 @@
+"""Score a model on a Dataset, each image whole and at its own resolution."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from nucseg_models import inference, metrics
+from nucseg_models.architecture import Architecture
+from nucseg_models.data import Dataset
+from nucseg_models.search_space import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over the images, the same for each image by its id, and seconds an image to predict
+    (network and post-processing, without scoring).
+    """
+
+    scores: metrics.Scores
+    by_image: dict[str, metrics.Scores]
+    predict_seconds: float
+
+
+def evaluate_pixels(
+    model: Any, architecture: Architecture, hyperparameters: Hyperparameters, dataset: Dataset
+) -> metrics.PixelScores:
+    """Mean foreground IoU, Dice and accuracy: what each epoch is judged by."""
+    stride = architecture.stride(hyperparameters)
+    return metrics.mean_pixel_scores(
+        [
+            metrics.score_pixels(
+                dataset.labels[index], architecture.foreground(output, hyperparameters)
+            )
+            for index, output in inference.outputs(model, dataset.images, stride)
+        ]
+    )
+
+
+def evaluate(
+    model: Any, architecture: Architecture, hyperparameters: Hyperparameters, dataset: Dataset
+) -> Evaluation:
+    """Every metric, of nuclei as well as pixels."""
+    stride = architecture.stride(hyperparameters)
+    by_image, scoring, started = {}, 0.0, time.perf_counter()
+    for index, output in inference.outputs(model, dataset.images, stride):
+        labels = architecture.postprocess(output, hyperparameters)
+        before = time.perf_counter()
+        by_image[dataset.ids[index]] = metrics.score_image(dataset.labels[index], labels)
+        scoring += time.perf_counter() - before
+    seconds = (time.perf_counter() - started - scoring) / len(dataset)
+    return Evaluation(metrics.mean_scores(list(by_image.values())), by_image, seconds)

@@ -1,0 +1,1 @@
+"""The search: what Ray and Optuna are told, and the record of it."""

@@ -1,0 +1,244 @@
+"""What a sweep was asked to do: every option, declared once and checked."""
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, get_type_hints
+
+from sweeps.options import (
+    Option,
+    duration,
+    flag,
+    folder_name,
+    names,
+    number,
+    one_of,
+    optional,
+    share_of_gpus,
+    switch,
+    text,
+    whole_number,
+)
+from sweeps.record import BACKENDS
+from sweeps.storage import Store
+
+SWEEP_FILE = "sweep.json"
+"""What was asked, in the sweep's own folder; ``config`` in it holds `SweepConfig.to_json()`."""
+
+_WHAT, _DATA, _SEARCH = "what to search", "data", "search"
+_MACHINES, _RESULTS = "machines", "results"
+
+# (option, value) -> (module to import, extra of this project that installs it)
+_NEEDS = {
+    ("sampler", "gp"): ("torch", "torch"),
+    ("backend", "torch"): ("torch", "torch"),
+    ("backend", "jax"): ("jax", "jax"),
+}
+
+
+class ConfigError(ValueError):
+    """What a person asked for can't be done; the message says what would work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """All options of a sweep, checked; each is ``--name`` on the command line, with hyphens.
+
+    Raises ConfigError, listing every option that is wrong, where a value does not fit.
+    """
+
+    arch: Annotated[
+        tuple[str, ...],
+        Option(_WHAT, names, "NAME", "architectures to search, or all", "required"),
+    ]
+    trials: Annotated[
+        int,
+        Option(_WHAT, whole_number(1), "N", "trials of each architecture, the paper's row first"),
+    ] = 16
+    max_epochs: Annotated[
+        int | None,
+        Option(
+            _WHAT,
+            optional(whole_number(1)),
+            "N",
+            "epochs a trial trains at most",
+            "the paper's row its own number, others 30",
+        ),
+    ] = None
+    time_budget: Annotated[
+        float | None,
+        Option(
+            _WHAT,
+            optional(duration),
+            "TIME",
+            "wall time after which the search ends, as 30m, 2h, 1h30m, 900s or seconds",
+            "no limit",
+        ),
+    ] = None
+    image_size: Annotated[
+        int | None,
+        Option(
+            _WHAT,
+            optional(whole_number(64, 1024, multiple_of=32)),
+            "PIXELS",
+            "side of the squares to train on: 64 to 1024 pixels, a multiple of 32",
+            "searched",
+        ),
+    ] = None
+    pretrained: Annotated[
+        str,
+        Option(
+            _WHAT,
+            text,
+            "WEIGHTS",
+            "weights to start from, where an architecture takes them: none, imagenet (downloads), "
+            "or a path or s3:// URI of a weights file",
+        ),
+    ] = "none"
+
+    data: Annotated[
+        str,
+        Option(
+            _DATA,
+            text,
+            "DATA",
+            "annotated images: synthetic, bbbc038 (downloads), or a path or s3:// URI of a folder "
+            "or zip",
+        ),
+    ] = "synthetic"
+    test_data: Annotated[
+        str | None,
+        Option(_DATA, optional(text), "DATA", "images that only the winners are tested on"),
+    ] = None
+    skip_bad_images: Annotated[
+        bool, Option(_DATA, switch, "", "leave out images that can't be used, and list them")
+    ] = False
+
+    sampler: Annotated[
+        str,
+        Option(
+            _SEARCH,
+            one_of("tpe", "random", "gp", "cmaes", "nsgaii"),
+            "NAME",
+            "how hyperparameters are chosen: tpe, random, gp, cmaes or nsgaii",
+        ),
+    ] = "tpe"
+    scheduler: Annotated[
+        str,
+        Option(
+            _SEARCH,
+            one_of("asha", "none", "hyperband"),
+            "NAME",
+            "how poor trials are stopped early: asha, hyperband or none",
+        ),
+    ] = "asha"
+    seed: Annotated[
+        int, Option(_SEARCH, whole_number(0, 2**32 - 1), "N", "seed of all random choices")
+    ] = 0
+
+    backend: Annotated[
+        str,
+        Option(_MACHINES, one_of(*BACKENDS), "NAME", "Keras backend: tensorflow, jax or torch"),
+    ] = "tensorflow"
+    concurrency: Annotated[
+        int | None,
+        Option(
+            _MACHINES,
+            optional(whole_number(1)),
+            "N",
+            "trials at once, all architectures together",
+            "as many as the machines have room for",
+        ),
+    ] = None
+    cpus_per_trial: Annotated[
+        float, Option(_MACHINES, number(above=0), "N", "CPU cores a trial holds")
+    ] = 1.0
+    gpus_per_trial: Annotated[
+        float | None,
+        Option(
+            _MACHINES,
+            optional(share_of_gpus),
+            "N",
+            "GPUs a trial holds; 0.5 lets two trials share one",
+            "1 where there is a GPU, else 0",
+        ),
+    ] = None
+    usd_per_hour: Annotated[
+        float | None,
+        Option(
+            _MACHINES,
+            optional(number(at_least=0)),
+            "USD",
+            "price of one device, in US dollars an hour",
+            "costs are left empty",
+        ),
+    ] = None
+
+    results: Annotated[
+        str,
+        Option(_RESULTS, text, "URI", "folder or s3:// URI that holds a folder for each sweep"),
+    ] = "results"
+    name: Annotated[
+        str,
+        Option(
+            _RESULTS,
+            folder_name,
+            "NAME",
+            "name of the sweep and its folder",
+            "date, time and architectures",
+        ),
+    ]
+    resume: Annotated[
+        bool, Option(_RESULTS, switch, "", "go on with the sweep called --name, as it was asked")
+    ] = False
+    quiet: Annotated[bool, Option(_RESULTS, switch, "", "print nothing but the end")] = False
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name, option in OPTIONS.items():
+            try:
+                # A frozen dataclass offers no other way to put a converted value in its place.
+                object.__setattr__(self, name, option.convert(getattr(self, name)))
+            except ValueError as error:
+                problems.append(f"{flag(name)} {error}")
+        if self.test_data == self.data and self.data != "synthetic":
+            problems.append(
+                f"--test-data must be other images than --data, or the winners are tested on what "
+                f"they were trained on; both are {self.data!r}"
+            )
+        refuse(problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as JSON values, by name: ``config`` in sweep.json."""
+        return asdict(self) | {"arch": list(self.arch)}
+
+
+OPTIONS: Mapping[str, Option] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(SweepConfig, include_extras=True).items()
+}
+"""Every option by its name, in the order of the help."""
+
+
+def check_installed(config: SweepConfig) -> None:
+    """Raise ConfigError where an option needs a package that is not installed."""
+    refuse(
+        f"{flag(option)} {value} needs the package {module}: pip install '.[{extra}]'"
+        for (option, value), (module, extra) in _NEEDS.items()
+        if getattr(config, option) == value and importlib.util.find_spec(module) is None
+    )
+
+
+def check_name_is_free(config: SweepConfig, results: Store) -> None:
+    """Raise ConfigError where a new sweep would write over another; `results` is --results."""
+    if not config.resume and results.child(config.name).exists(SWEEP_FILE):
+        raise ConfigError(
+            f"--name {config.name} is taken by an earlier sweep in {results.uri}: "
+            f"choose another name, or go on with it by --resume --name {config.name}"
+        )
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Raise ConfigError where there is a problem: one as a sentence, several as a list."""
+    if lines := list(problems):
+        raise ConfigError(lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines))

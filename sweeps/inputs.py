@@ -1,0 +1,99 @@
+"""The images of a sweep: fetched, read, split and normalised once, before any trial."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from nucseg_models import data
+from nucseg_models.data import Dataset
+from nucseg_models.data.cache import cache_root
+from sweeps.config import ConfigError, SweepConfig
+from sweeps.storage import fetch
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Normalised images: to train on, to choose by, and, if any, to test the winners on."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+
+    def describe(self) -> dict[str, Any]:
+        """What sweep.json says of the data."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: _described(part) for name, part in parts.items() if part is not None}
+
+
+def read(config: SweepConfig) -> Inputs:
+    """The images that `config` names; DataError or StorageError where they can't be had.
+
+    ConfigError if the test images are those that are trained on.
+    """
+    annotated = _load(data.load, config.data, config)
+    train, validation = data.split(annotated, seed=config.seed)
+    test = _load(data.load_test, config.test_data, config) if config.test_data else None
+    if test is not None and test.sha256 == annotated.sha256:
+        raise ConfigError(
+            f"--test-data {config.test_data} holds the images of --data {config.data}: winners "
+            "can't be tested on what they were trained on"
+        )
+    return Inputs(_normalised(train), _normalised(validation), test and _normalised(test))
+
+
+def _load(reader: Callable[..., Dataset], source: str, config: SweepConfig) -> Dataset:
+    """Read one `--data` or `--test-data`, with a bar where it takes long."""
+    path = fetch(source, cache_root(None) / "s3") if source.startswith("s3://") else source
+    hidden = config.quiet or not Console().is_terminal
+    with Bar(transient=True, disable=hidden) as bar:
+        task = bar.add_task(f"reading {source}", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        dataset = reader(
+            path, skip_bad_images=config.skip_bad_images, seed=config.seed, progress=show
+        )
+    return replace(dataset, name=source)
+
+
+def _normalised(dataset: Dataset) -> Dataset:
+    """The same images as models see them."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return replace(dataset, images=list(pool.map(data.normalise, dataset.images)))
+
+
+def _described(dataset: Dataset) -> Mapping[str, Any]:
+    return {
+        "name": dataset.name,
+        "sha256": dataset.sha256,
+        "images": len(dataset),
+        "nuclei": int(sum(labels.max(initial=0) for labels in dataset.labels)),
+        "kinds": {kind: dataset.kinds.count(kind) for kind in data.KINDS},
+        "skipped": list(dataset.skipped),
+        "ids": list(dataset.ids),
+    }
+
+
+def weights_path(config: SweepConfig, *, accepted: bool) -> str | None:
+    """What `--pretrained` means to a worker: None, "imagenet", or a local weights file.
+
+    ConfigError if no architecture of the sweep takes weights.
+    """
+    if config.pretrained == "none":
+        return None
+    if not accepted:
+        raise ConfigError(
+            f"--pretrained {config.pretrained} needs an architecture that takes weights, such as "
+            f"resnet; --arch is {', '.join(config.arch)}"
+        )
+    if config.pretrained == "imagenet":
+        return "imagenet"
+    return str(fetch(config.pretrained, cache_root(None) / "s3").resolve())

@@ -1,0 +1,288 @@
+"""The rows of a sweep's Parquet files: the contract between the search and the analysis.
+
+`TrialRecord` is a row of summary.parquet, `EpochRecord` a row of curves.parquet. Every column is
+declared here and nowhere else. docs/schema.md is written from these declarations by
+``python -m sweeps.record > docs/schema.md``.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from sweeps.columns import (
+    SCHEMA_VERSION,
+    Checked,
+    Column,
+    canonical_json,
+    check_schema,
+    columns,
+    from_table,
+    schema,
+    to_table,
+)
+
+__all__ = [
+    "BACKENDS",
+    "SCHEMA_VERSION",
+    "STATUSES",
+    "EpochRecord",
+    "TrialRecord",
+    "canonical_json",
+    "check_schema",
+    "columns",
+    "documentation",
+    "from_table",
+    "schema",
+    "to_table",
+]
+
+STATUSES = ("completed", "stopped", "failed")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+_SCORES = {
+    "iou": "foreground intersection over union, mean over images",
+    "dice": "foreground Dice coefficient, mean over images",
+    "accuracy": "share of pixels labelled rightly, mean over images",
+    "map": "Data Science Bowl score: mean of TP / (TP + FP + FN) over the IoU thresholds "
+    "0.50, 0.55 ... 0.95, mean over images",
+    "f1_50": "F1 of nuclei matched at IoU 0.5, mean over images",
+    "f1_70": "F1 of nuclei matched at IoU 0.7, mean over images",
+    "aji": "aggregated Jaccard index, mean over images",
+}
+
+
+def _score(name: str, images: str) -> Column:
+    """Column of a score between 0 and 1, the higher the better."""
+    return Column("ratio, 0 to 1", f"{images}: {_SCORES[name]}", at_least=0, at_most=1)
+
+
+def _count(what: str, images: str) -> Column:
+    """Column of a count of errors, the lower the better."""
+    return Column("nuclei", f"{images}: {what}, all images together", at_least=0)
+
+
+def _seconds(description: str) -> Column:
+    return Column("seconds", description, at_least=0)
+
+
+_SPLITS = "true nuclei that the prediction split into several"
+_MERGES = "predicted nuclei that merge several true ones"
+_VALIDATION = "validation images"
+_TEST = "test images (winners only)"
+_TRAINING = "training images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord(Checked):
+    """One ended trial: a row of summary.parquet. None where a figure was not measured.
+
+    Raises ValueError where a value does not fit its column, where `status` and `error` disagree
+    (a failed trial has an error, no other has one), where a completed trial has no `val_iou`, where
+    more epochs were run than planned, or where a failed trial is called the best.
+    """
+
+    sweep: Annotated[str, Column("name", "Sweep that the trial belongs to")]
+    trial_id: Annotated[str, Column("name", "Trial; unique within its sweep and architecture")]
+    architecture: Annotated[str, Column("name", "Architecture, by its name on the command line")]
+    status: Annotated[
+        str,
+        Column(
+            "name",
+            "completed: trained as planned; stopped: ended early by the scheduler, a budget or "
+            "the user; failed: ended by an error",
+            choices=STATUSES,
+        ),
+    ]
+    error: Annotated[str | None, Column("text", "Why the trial failed; null otherwise")] = None
+    is_best: Annotated[
+        bool, Column("flag", "Highest val_iou of its architecture in this sweep, so far")
+    ] = False
+    is_paper: Annotated[bool, Column("flag", "Hyperparameters are the paper's own (its Table 2)")]
+    seed: Annotated[int, Column("number", "Seed of the trial's random choices", at_least=0)]
+    backend: Annotated[str, Column("name", "Keras backend", choices=BACKENDS)]
+    device: Annotated[
+        str | None, Column("name", "Device that trained, as the backend or the system names it")
+    ] = None
+    dataset: Annotated[str, Column("name", "Data that the sweep was given: a name, path or URI")]
+    dataset_sha256: Annotated[
+        str,
+        Column("hexadecimal", "SHA-256 of the decoded data's content", pattern="[0-9a-f]{64}"),
+    ]
+    hyperparameters: Annotated[
+        str, Column("JSON object", "All hyperparameters by name, keys sorted", json=True)
+    ]
+    optimizer: Annotated[str | None, Column("name", "Optimizer, as Keras names it")] = None
+    learning_rate: Annotated[
+        float | None, Column("1 (per step)", "Learning rate at the schedule's start", at_least=0)
+    ] = None
+    batch_size: Annotated[int | None, Column("images", "Images a step", at_least=1)] = None
+    image_size: Annotated[
+        int | None, Column("pixels", "Side of the square that is trained on", at_least=1)
+    ] = None
+    epochs_planned: Annotated[
+        int, Column("epochs", "Epochs that the trial would train unless stopped", at_least=0)
+    ]
+    epochs_run: Annotated[
+        int,
+        Column(
+            "epochs", "Epochs finished; repeats after a lost machine not counted twice", at_least=0
+        ),
+    ]
+    parameters: Annotated[
+        int | None, Column("weights", "Weights of the model, trainable or not", at_least=0)
+    ] = None
+    flops_per_image: Annotated[
+        float | None,
+        Column(
+            "operations",
+            "Floating-point operations (a multiply-add is two) of a forward pass on one image of "
+            "image_size",
+            at_least=0,
+        ),
+    ] = None
+    start_seconds: Annotated[
+        float | None, _seconds("Wall time from the trial's start to its first training step")
+    ] = None
+    train_seconds: Annotated[float | None, _seconds("Wall time in training steps")] = None
+    eval_seconds: Annotated[float | None, _seconds("Wall time in evaluation")] = None
+    device_seconds: Annotated[
+        float,
+        Column(
+            "device-seconds",
+            "Whole cost: wall time (start, training, evaluation, failed and repeated work) times "
+            "the share of devices held; the device is a GPU where one was used, else the CPU cores",
+            at_least=0,
+        ),
+    ]
+    images_per_second: Annotated[
+        float | None,
+        Column("images per second", "Training throughput, the first step left out", at_least=0),
+    ] = None
+    predict_seconds: Annotated[
+        float | None,
+        Column(
+            "seconds per image",
+            "Prediction on the validation images, post-processing included, mean over images",
+            at_least=0,
+        ),
+    ] = None
+    peak_memory_bytes: Annotated[
+        int | None,
+        Column(
+            "bytes",
+            "Most memory held: of the GPU where one was used, else of the process",
+            at_least=0,
+        ),
+    ] = None
+    usd: Annotated[
+        float | None,
+        Column("US dollars", "device_seconds at the price given; null without a price", at_least=0),
+    ] = None
+
+    val_iou: Annotated[float | None, _score("iou", _VALIDATION)] = None
+    val_dice: Annotated[float | None, _score("dice", _VALIDATION)] = None
+    val_accuracy: Annotated[float | None, _score("accuracy", _VALIDATION)] = None
+    val_map: Annotated[float | None, _score("map", _VALIDATION)] = None
+    val_f1_50: Annotated[float | None, _score("f1_50", _VALIDATION)] = None
+    val_f1_70: Annotated[float | None, _score("f1_70", _VALIDATION)] = None
+    val_aji: Annotated[float | None, _score("aji", _VALIDATION)] = None
+    val_splits: Annotated[int | None, _count(_SPLITS, _VALIDATION)] = None
+    val_merges: Annotated[int | None, _count(_MERGES, _VALIDATION)] = None
+    train_accuracy: Annotated[float | None, _score("accuracy", _TRAINING)] = None
+    train_iou: Annotated[float | None, _score("iou", _TRAINING)] = None
+    test_iou: Annotated[float | None, _score("iou", _TEST)] = None
+    test_dice: Annotated[float | None, _score("dice", _TEST)] = None
+    test_accuracy: Annotated[float | None, _score("accuracy", _TEST)] = None
+    test_map: Annotated[float | None, _score("map", _TEST)] = None
+    test_f1_50: Annotated[float | None, _score("f1_50", _TEST)] = None
+    test_f1_70: Annotated[float | None, _score("f1_70", _TEST)] = None
+    test_aji: Annotated[float | None, _score("aji", _TEST)] = None
+    test_splits: Annotated[int | None, _count(_SPLITS, _TEST)] = None
+    test_merges: Annotated[int | None, _count(_MERGES, _TEST)] = None
+
+    started_at: Annotated[datetime, Column("UTC time", "When the trial started")]
+    ended_at: Annotated[datetime, Column("UTC time", "When the trial ended")]
+    git_commit: Annotated[
+        str | None,
+        Column(
+            "hexadecimal",
+            "Commit of the project, with -dirty after it where files differed; null outside git",
+            pattern="[0-9a-f]{7,64}(-dirty)?",
+        ),
+    ] = None
+    versions: Annotated[
+        str, Column("JSON object", "Versions of Python and of the packages, by name", json=True)
+    ]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        failed = self.status == "failed"
+        if failed != (self.error is not None):
+            raise ValueError(
+                f"TrialRecord.error must be given where status is failed, and nowhere else; "
+                f"got status {self.status!r} and error {self.error!r}"
+            )
+        if self.status == "completed" and self.val_iou is None:
+            raise ValueError("TrialRecord.val_iou must be given where status is completed")
+        if self.is_best and (failed or self.val_iou is None):
+            raise ValueError(
+                "TrialRecord.is_best must be False where there is no val_iou to win by"
+            )
+        if self.epochs_run > self.epochs_planned:
+            raise ValueError(
+                f"TrialRecord.epochs_run must be at most epochs_planned ({self.epochs_planned}), "
+                f"not {self.epochs_run}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord(Checked):
+    """One epoch of one trial: a row of curves.parquet. None where a figure was not finite."""
+
+    sweep: Annotated[str, Column("name", "Sweep that the trial belongs to")]
+    trial_id: Annotated[str, Column("name", "Trial, as in summary.parquet")]
+    architecture: Annotated[str, Column("name", "Architecture, as in summary.parquet")]
+    epoch: Annotated[int, Column("epochs", "Epochs trained so far; the first is 1", at_least=1)]
+    seconds: Annotated[float, _seconds("Wall time since the trial's start")]
+    device_seconds: Annotated[
+        float,
+        Column("device-seconds", "Cost since the trial's start, as in summary.parquet", at_least=0),
+    ]
+    loss: Annotated[float | None, Column("none", "Training loss, mean over the epoch's steps")] = (
+        None
+    )
+    val_iou: Annotated[float | None, _score("iou", _VALIDATION)] = None
+    val_accuracy: Annotated[float | None, _score("accuracy", _VALIDATION)] = None
+    learning_rate: Annotated[
+        float | None, Column("1 (per step)", "Learning rate at the epoch's end", at_least=0)
+    ] = None
+
+
+def documentation() -> str:
+    """The columns of both files as Markdown: the content of docs/schema.md."""
+    lines = [
+        "# Columns of the results",
+        "",
+        f"Schema version {SCHEMA_VERSION}. Written by `python -m sweeps.record > docs/schema.md`.",
+        "The files say the same of themselves: each Parquet field's metadata holds its",
+        "`description` and `unit`, the file's its `schema_version`.",
+    ]
+    for file, what, row_type in (
+        ("summary.parquet", "One row a trial.", TrialRecord),
+        ("curves.parquet", "One row an epoch of a trial.", EpochRecord),
+    ):
+        lines += ["", f"## {file}", "", what, ""]
+        lines += [
+            "| column | type | null | unit | description |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| `{name}` | {schema(row_type).field(name).type} | {'yes' if nullable else 'no'} "
+            f"| {column.unit} | {column.description} |"
+            for name, (_, nullable, column) in columns(row_type).items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(documentation(), end="")

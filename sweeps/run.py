@@ -1,0 +1,111 @@
+"""The command line: ``python sweeps/run.py --arch unet --data stage1_train.zip``."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from datetime import UTC, datetime
+from typing import Any
+
+import nucseg_models
+from nucseg_models.data import DataError
+from sweeps import provenance
+from sweeps.command_line import parse
+from sweeps.config import ConfigError, SweepConfig, check_name_is_free
+from sweeps.inputs import Inputs, read, weights_path
+from sweeps.progress import Progress
+from sweeps.record import SCHEMA_VERSION
+from sweeps.recorder import CURVES_FILE, SUMMARY_FILE, Recorder
+from sweeps.storage import StorageError, Store, open_store
+from sweeps.sweep import Sweep
+from sweeps.winners import winners_table
+
+ASKED_WRONG, FAILED, INTERRUPTED = 2, 1, 130  # exit statuses
+
+
+def main(arguments: list[str]) -> int:
+    """Run a sweep; 0 if each architecture has a winner. Errors are sentences on standard error."""
+    try:
+        return _run(parse(arguments, nucseg_models.names()))
+    except (ConfigError, DataError, StorageError, FileNotFoundError) as error:
+        print(f"sweeps/run.py: {error}", file=sys.stderr)
+        return ASKED_WRONG
+    except KeyboardInterrupt:
+        print("sweeps/run.py: stopped before the first trial began", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(config: SweepConfig) -> int:
+    started = time.time()
+    results = open_store(config.results)
+    check_name_is_free(config, results)
+    store = open_store(results.child(config.name).uri)
+    store.check_writable()
+    accepted = any(nucseg_models.get(name).accepts_pretrained() for name in config.arch)
+    pretrained = weights_path(config, accepted=accepted)
+    inputs = read(config)
+    recorder = Recorder.resumed(store)
+    if not config.resume:
+        recorder.describe(_description(config, inputs))
+    progress = Progress(
+        config.arch,
+        config.trials,
+        time_budget=config.time_budget,
+        quiet=config.quiet,
+        earlier=recorder.trials,
+    )
+    whole = _search(Sweep(config, inputs, store, recorder, progress, pretrained, started))
+    return _say_the_end(config, store, recorder, whole=whole)
+
+
+def _search(sweep: Sweep) -> bool:
+    """Search, and show how it goes; whether all trials came to their end."""
+    # Ray takes seconds to import: not before all that was asked is known to be right.
+    from sweeps.search import search  # noqa: PLC0415
+
+    warnings.filterwarnings("ignore", module="ray")
+    with sweep.progress as progress:
+        progress.message(_opening(sweep.config, sweep.inputs))
+        return search(sweep)
+
+
+def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole: bool) -> int:
+    """The winners, where everything is, and how to go on; the exit status."""
+    files = {"summary": f"{store.uri}/{SUMMARY_FILE}", "curves": f"{store.uri}/{CURVES_FILE}"}
+    if whole:
+        files["winners"] = f"{store.uri}/best/"
+    print(winners_table(recorder.trials, files))
+    if not whole:
+        print(
+            "Stopped before all trials had ended. To go on:\n"
+            f"python sweeps/run.py --resume --name {config.name} --results {config.results}"
+        )
+        return INTERRUPTED
+    return 0 if all(recorder.best(name) for name in config.arch) else FAILED
+
+
+def _opening(config: SweepConfig, inputs: Inputs) -> str:
+    """What is about to happen, in one line."""
+    test = f", {len(inputs.test)} to test winners on" if inputs.test else ""
+    return (
+        f"sweep {config.name}: {config.trials} trials each of {', '.join(config.arch)} on "
+        f"{config.data}: {len(inputs.train)} images to train on, {len(inputs.validation)} to "
+        f"choose by{test}"
+    )
+
+
+def _description(config: SweepConfig, inputs: Inputs) -> dict[str, Any]:
+    """The content of sweep.json."""
+    return {
+        "config": config.to_json(),
+        "data": inputs.describe(),
+        "schema_version": SCHEMA_VERSION,
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "started_at": datetime.now(UTC).isoformat(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

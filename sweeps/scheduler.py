@@ -1,0 +1,96 @@
+"""Stops poor trials early: one Ray Tune scheduler an architecture, the paper's row spared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    TrialScheduler,
+)
+
+REDUCTION = 3  # of the trials that reach a rung, one in three goes on
+RUNGS = 3  # how often a trial can be stopped before its last epoch, at most
+
+
+class SchedulerPerArchitecture(TrialScheduler):
+    """Compares a trial with those of its own architecture only.
+
+    The paper's row is the yardstick that all else is held against, so it always trains to its
+    planned end. Trials that failed or finished are not judged.
+    """
+
+    def __init__(self, kind: str, architectures: Sequence[str], epochs: int) -> None:
+        super().__init__()
+        self._schedulers = {name: _scheduler(kind, epochs) for name in architectures}
+        self._spared = FIFOScheduler()
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Pass on what to compare by."""
+        for scheduler in self._schedulers.values():
+            scheduler.set_search_properties(metric, mode, **spec)
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Hand a new trial to its architecture's scheduler."""
+        self._of(trial).on_trial_add(tune_controller, trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A worker was lost with its trial."""
+        self._of(trial).on_trial_error(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Whether the trial goes on."""
+        if result.get("finished") or "error" in result:
+            return str(TrialScheduler.CONTINUE)
+        return str(self._of(trial).on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Let the scheduler know that a trial has ended."""
+        self._of(trial).on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """Let the scheduler know that a waiting trial was given up."""
+        self._of(trial).on_trial_remove(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """A trial that has not begun, else one that its scheduler lets go on after a pause."""
+        for trial in tune_controller.get_trials():
+            if trial.status == Trial.PENDING:
+                return trial
+        for scheduler in self._schedulers.values():
+            paused: Trial | None = scheduler.choose_trial_to_run(tune_controller)
+            if paused is not None:
+                return paused
+        return None
+
+    def debug_string(self) -> str:
+        """What Tune would print of it."""
+        return f"one scheduler for each of {', '.join(self._schedulers)}"
+
+    def _of(self, trial: Trial) -> TrialScheduler:
+        if trial.config["is_paper"]:
+            return self._spared
+        return self._schedulers[trial.config["architecture"]]
+
+
+def _scheduler(kind: str, epochs: int) -> TrialScheduler:
+    """A scheduler for trials of at most `epochs` epochs."""
+    if kind == "none" or epochs < REDUCTION:
+        return FIFOScheduler()
+    settings: dict[str, Any] = {
+        "time_attr": "epoch",
+        "metric": "val_iou",
+        "mode": "max",
+        "max_t": epochs,
+    }
+    if kind == "hyperband":
+        return HyperBandScheduler(**settings, reduction_factor=REDUCTION)
+    grace = max(1, epochs // REDUCTION**RUNGS)
+    return ASHAScheduler(
+        **settings, grace_period=grace, reduction_factor=REDUCTION, stop_last_trials=False
+    )

@@ -1,0 +1,199 @@
+"""The search itself: Ray started, Tune told what to do, and its end brought to the record."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import ray
+from ray import tune
+
+import nucseg_models
+from sweeps import crowning, provenance
+from sweeps.assignment import DEFAULT_EPOCHS, Assignment
+from sweeps.config import SweepConfig
+from sweeps.record import canonical_json
+from sweeps.recorder import Recorder
+from sweeps.recording import RUNNING_FILE, Recording, SweepFacts
+from sweeps.scheduler import SchedulerPerArchitecture
+from sweeps.searcher import PastTrial, StudyPerArchitecture
+from sweeps.storage import Store
+from sweeps.sweep import Sweep
+
+# Ray's own files and messages, which the record and the display replace.
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+}
+
+
+@contextmanager
+def ray_running(config: SweepConfig) -> Iterator[Mapping[str, float]]:
+    """Ray, started for this sweep and ended after it; yields what one trial may use."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    environment = {"KERAS_BACKEND": config.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ray.init(
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": environment},
+    )
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        gpus = config.gpus_per_trial
+        if gpus is None:
+            gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0
+        yield {"CPU": config.cpus_per_trial, "GPU": gpus}
+    finally:
+        ray.shutdown()
+
+
+def search(sweep: Sweep) -> bool:
+    """Run all trials, then save the winners; False if it was cut off before all had ended."""
+    with ray_running(sweep.config) as resources:
+        recording = Recording(_facts(sweep, resources), sweep.recorder, sweep.progress, sweep.store)
+        searcher = _searcher(sweep)
+        _tuner(sweep, resources, searcher, recording).fit()
+        if sweep.deadline is not None and time.time() >= sweep.deadline:
+            recording.end_running()
+        whole = not recording.running and not searcher.has_more()
+        if whole:
+            sweep.progress.message("saving the winners")
+            images = {"validation": sweep.inputs.validation, "test": sweep.inputs.test}
+            crowning.crown(sweep.recorder, sweep.store, sweep.config.arch, images, resources)
+            _remove_checkpoints(sweep.store)
+    sweep.recorder.flush()
+    return whole
+
+
+def _facts(sweep: Sweep, resources: Mapping[str, float]) -> SweepFacts:
+    """What every row says of the sweep."""
+    return SweepFacts(
+        sweep=sweep.config.name,
+        backend=sweep.config.backend,
+        dataset=sweep.config.data,
+        dataset_sha256=sweep.inputs.train.sha256,
+        git_commit=provenance.git_commit(),
+        versions=canonical_json(provenance.versions()),
+        devices_per_trial=resources["GPU"] or resources["CPU"],
+        usd_per_hour=sweep.config.usd_per_hour,
+    )
+
+
+def _searcher(sweep: Sweep) -> StudyPerArchitecture:
+    """The studies, told of what ended and what was cut off in earlier runs of this sweep."""
+    return StudyPerArchitecture(
+        sweep.config,
+        [nucseg_models.get(name) for name in sweep.config.arch],
+        deadline=sweep.deadline,
+        pretrained=sweep.pretrained,
+        past=_past_trials(sweep.recorder),
+        waiting=_waiting(sweep),
+    )
+
+
+def _tuner(
+    sweep: Sweep,
+    resources: Mapping[str, float],
+    searcher: StudyPerArchitecture,
+    recording: Recording,
+) -> tune.Tuner:
+    """Ray Tune, told to keep workers warm and to write nothing but checkpoints."""
+    config, deadline = sweep.config, sweep.deadline
+    epochs = config.max_epochs or DEFAULT_EPOCHS
+    trainable = tune.with_parameters(
+        _run_trial, train=sweep.inputs.train, validation=sweep.inputs.validation
+    )
+    return tune.Tuner(
+        tune.with_resources(trainable, dict(resources)),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=SchedulerPerArchitecture(config.scheduler, config.arch, epochs),
+            num_samples=-1,
+            max_concurrent_trials=config.concurrency,
+            reuse_actors=True,
+            time_budget_s=None if deadline is None else max(1.0, deadline - time.time()),
+            trial_dirname_creator=lambda trial: str(trial.config["trial"]),
+        ),
+        run_config=tune.RunConfig(
+            name=crowning.CHECKPOINTS,
+            storage_path=sweep.store.uri,
+            callbacks=[recording],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            failure_config=tune.FailureConfig(max_failures=3),
+        ),
+    )
+
+
+def _run_trial(config: dict[str, Any], **data: Any) -> None:
+    """Runs on a worker, which alone imports a backend."""
+    from sweeps.trial import run_trial  # noqa: PLC0415
+
+    run_trial(config, **data)
+
+
+def _past_trials(recorder: Recorder) -> list[PastTrial]:
+    """Trials that ended in earlier runs of this sweep, as a study is told of them."""
+    curves: dict[str, dict[int, float]] = {}
+    for row in recorder.curves:
+        if row.val_iou is not None:
+            curves.setdefault(row.trial_id, {})[row.epoch] = row.val_iou
+    return [
+        PastTrial(
+            trial=record.trial_id,
+            hyperparameters=json.loads(record.hyperparameters),
+            status=record.status,
+            scores=curves.get(record.trial_id, {}),
+            value=record.val_iou,
+        )
+        for record in recorder.trials
+    ]
+
+
+def _waiting(sweep: Sweep) -> list[Assignment]:
+    """Trials that were cut off, each with its newest checkpoint if it had one."""
+    try:
+        configs = json.loads(sweep.store.read_bytes(RUNNING_FILE))
+    except FileNotFoundError:
+        return []
+    return [
+        replace(
+            assignment,
+            deadline=sweep.deadline,
+            checkpoint=_checkpoint(sweep.store, assignment.trial),
+        )
+        for assignment in map(Assignment.from_config, configs)
+        if assignment.architecture in sweep.config.arch
+    ]
+
+
+def _checkpoint(store: Store, trial: str) -> str | None:
+    try:
+        return f"{store.uri}/{crowning.latest_checkpoint(store, trial)}"
+    except FileNotFoundError:
+        return None
+
+
+def _remove_checkpoints(store: Store) -> None:
+    """All winners are saved: what was kept to go on from is no longer needed."""
+    for name in store.list(f"{crowning.CHECKPOINTS}/"):
+        store.delete(name)
+    if "://" not in store.uri:
+        shutil.rmtree(f"{store.uri}/{crowning.CHECKPOINTS}", ignore_errors=True)
+    store.delete(RUNNING_FILE)

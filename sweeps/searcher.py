@@ -1,0 +1,241 @@
+"""Optuna under Ray Tune: one study an architecture, told the truth about how trials ended."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from nucseg_models.architecture import Architecture
+from nucseg_models.search_space import Distribution, Float, Int
+from sweeps.assignment import (
+    DEFAULT_EPOCHS,
+    Assignment,
+    trial_name,
+    trial_number,
+    trial_seed,
+)
+from sweeps.config import SweepConfig
+
+LAST_SHARE = 0.1  # no trial begins in the last tenth of the time budget: it could not learn much
+
+
+@dataclass(frozen=True)
+class PastTrial:
+    """A trial that ended in an earlier run of this sweep.
+
+    scores: validation IoU by epoch; value: its best, None where it failed.
+    """
+
+    trial: str
+    hyperparameters: Mapping[str, Any]
+    status: str
+    scores: Mapping[int, float]
+    value: float | None
+
+
+@dataclass
+class Branch:
+    """One architecture's search: its study, what it is to try, and how far it has come."""
+
+    architecture: Architecture
+    study: optuna.Study
+    space: dict[str, BaseDistribution]
+    pinned: dict[str, Any]
+    begun: int = 0
+    waiting: list[Assignment] = field(default_factory=list)  # cut off before: to be gone on with
+
+
+class StudyPerArchitecture(Searcher):
+    """Gives each architecture its turn, and each study's trials their true end.
+
+    A completed trial is told to Optuna with its best validation IoU, one that the scheduler
+    stopped as pruned at its last epoch, one that failed as failed. Ray's own OptunaSearch tells
+    stopped trials as complete, and leaves a trial running for ever if its metric is NaN.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        architectures: Iterable[Architecture],
+        *,
+        deadline: float | None,
+        pretrained: str | None,
+        past: Iterable[PastTrial] = (),
+        waiting: Iterable[Assignment] = (),
+    ) -> None:
+        super().__init__(metric="val_iou", mode="max")
+        self._config, self._deadline, self._pretrained = config, deadline, pretrained
+        self._begun_at = time.time()
+        self._branches = {a.name: _branch(a, config) for a in architectures}
+        self._running: dict[str, tuple[Branch, optuna.Trial]] = {}
+        for trial in past:
+            self._tell_past(trial)
+        for assignment in waiting:
+            branch = self._branches[assignment.architecture]
+            branch.waiting.append(assignment)
+            branch.begun = max(branch.begun, trial_number(assignment.trial) + 1)
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: Any, **_: Any
+    ) -> bool:
+        """Accept what Tune tells: metric and mode are fixed."""
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial of the architecture that has begun fewest; FINISHED where all have."""
+        open_branches = [b for b in self._branches.values() if self._has_more(b)]
+        if not open_branches:
+            return Searcher.FINISHED
+        branch = min(open_branches, key=lambda b: b.begun - len(b.waiting))
+        assignment = branch.waiting.pop(0) if branch.waiting else None
+        self._running[trial_id] = branch, _ask(branch, assignment)
+        if assignment is None:
+            assignment = self._assign(branch, self._running[trial_id][1].params)
+            branch.begun += 1
+        return assignment.to_config()
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Tell the study an epoch's score."""
+        if trial_id in self._running and "val_iou" in result:
+            self._running[trial_id][1].report(result["val_iou"], result["epoch"])
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the study how the trial ended."""
+        if trial_id not in self._running:
+            return
+        branch, trial = self._running.pop(trial_id)
+        figures = result or {}
+        if error or "error" in figures or "val_iou" not in figures:
+            branch.study.tell(trial, state=TrialState.FAIL)
+        elif figures.get("finished"):
+            branch.study.tell(trial, figures["final_iou"])
+        else:
+            trial.report(figures["val_iou"], figures["epoch"])
+            branch.study.tell(trial, state=TrialState.PRUNED)
+
+    def has_more(self) -> bool:
+        """Whether there are trials that have not begun."""
+        return any(self._has_more(branch) for branch in self._branches.values())
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a sweep is resumed from its own record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing; see `save`."""
+
+    def _has_more(self, branch: Branch) -> bool:
+        if branch.waiting:
+            return True
+        if branch.begun >= self._config.trials:
+            return False
+        if self._deadline is None or branch.begun == 0:
+            return True
+        whole = self._deadline - self._begun_at
+        return self._deadline - time.time() > LAST_SHARE * whole
+
+    def _assign(self, branch: Branch, chosen: Mapping[str, Any]) -> Assignment:
+        """The trial that a study's suggestion becomes."""
+        name = trial_name(branch.architecture.name, branch.begun)
+        is_paper = branch.begun == 0
+        epochs = branch.architecture.paper_epochs if is_paper else DEFAULT_EPOCHS
+        accepts = branch.architecture.accepts_pretrained()
+        return Assignment(
+            trial=name,
+            architecture=branch.architecture.name,
+            hyperparameters={**chosen, **branch.pinned},
+            epochs=_epochs(epochs, self._config.max_epochs, is_paper),
+            seed=trial_seed(self._config.seed, name),
+            is_paper=is_paper,
+            threads=max(1, int(self._config.cpus_per_trial)),
+            pretrained=self._pretrained if accepts else None,
+            deadline=self._deadline,
+        )
+
+    def _tell_past(self, past: PastTrial) -> None:
+        """Let a study know of a trial that ended in an earlier run."""
+        branch = self._branches.get(past.trial.rpartition("-")[0])
+        if branch is None:
+            return
+        states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+        state = states.get(past.status, TrialState.FAIL)
+        branch.study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=past.value if state == TrialState.COMPLETE else None,
+                params={name: past.hyperparameters[name] for name in branch.space},
+                distributions=branch.space,
+                intermediate_values=dict(past.scores),
+            )
+        )
+        branch.begun = max(branch.begun, trial_number(past.trial) + 1)
+
+
+def _epochs(own: int, most: int | None, is_paper: bool) -> int:
+    """Epochs to plan: the paper's row never more than its own, others as many as allowed."""
+    if most is None:
+        return own
+    return min(own, most) if is_paper else most
+
+
+def _branch(architecture: Architecture, config: SweepConfig) -> Branch:
+    """A new study that will first try the paper's row, then the known good starts."""
+    pinned = {"image_size": config.image_size} if config.image_size else {}
+    space = {
+        name: _distribution(distribution)
+        for name, distribution in architecture.search_space.items()
+        if name not in pinned
+    }
+    seed = trial_seed(config.seed, architecture.name)
+    study = optuna.create_study(direction="maximize", sampler=_sampler(config, seed))
+    for start in (architecture.paper, *architecture.starts):
+        study.enqueue_trial({name: start[name] for name in space})
+    return Branch(architecture, study, space, pinned)
+
+
+def _ask(branch: Branch, assignment: Assignment | None) -> optuna.Trial:
+    """The study's next trial; one that goes on has its hyperparameters already."""
+    if assignment is not None:
+        chosen = {name: assignment.hyperparameters[name] for name in branch.space}
+        branch.study.enqueue_trial(chosen)
+    return branch.study.ask(fixed_distributions=branch.space)
+
+
+def _distribution(declared: Distribution) -> BaseDistribution:
+    """A declared range, in Optuna's terms."""
+    if isinstance(declared, Float):
+        return FloatDistribution(declared.low, declared.high, log=declared.log)
+    if isinstance(declared, Int):
+        return IntDistribution(declared.low, declared.high, log=declared.log)
+    return CategoricalDistribution(declared.options)
+
+
+def _sampler(config: SweepConfig, seed: int) -> optuna.samplers.BaseSampler:
+    """The sampler that ``--sampler`` names; a third of the trials at random before it models."""
+    random_trials = min(10, max(2, config.trials // 3))
+    makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=random_trials),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=random_trials),
+        "cmaes": lambda: optuna.samplers.CmaEsSampler(
+            seed=seed, n_startup_trials=random_trials, warn_independent_sampling=False
+        ),
+        "nsgaii": lambda: optuna.samplers.NSGAIISampler(seed=seed),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return makers[config.sampler]()

@@ -1,0 +1,136 @@
+"""What one worker does with a trial: train, report each epoch, evaluate at the end."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+from ray import tune
+
+import nucseg_models
+from nucseg_models import device
+from nucseg_models.data import Dataset
+from nucseg_models.evaluation import Evaluation
+from nucseg_models.flops import flops
+from nucseg_models.metrics import PixelScores
+from nucseg_models.training import EpochReport, TrainingRun
+from nucseg_models.workshop import Workshop
+from sweeps.assignment import Assignment
+
+# Kept warm from trial to trial: a worker builds a training graph once where shapes allow.
+WORKSHOP = Workshop()
+_prepared: set[int] = set()
+
+
+def run_trial(config: dict[str, Any], *, train: Dataset, validation: Dataset) -> None:
+    """Ray Tune's trainable. A failure is reported as a result with an `error`, not raised, so
+    that the worker stays warm and the sweep goes on.
+    """
+    assignment = Assignment.from_config(config)
+    began = time.time()
+    if not _prepared:
+        device.prepare(assignment.threads)
+        _prepared.add(assignment.threads)
+    device.restart_peak_memory()
+    try:
+        _train(assignment, train, validation)
+    except Exception as error:  # whatever goes wrong in one trial must not end the sweep
+        seconds = time.time() - began
+        tune.report({"error": reason(error), "seconds": seconds, "device": device.name()})
+
+
+def reason(error: Exception) -> str:
+    """A failure in one line: its kind and the message's first line, at most 300 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = type(error).__name__
+    return f"{kind}: {lines[0]}"[:300] if lines else kind
+
+
+def _train(assignment: Assignment, train: Dataset, validation: Dataset) -> None:
+    """Train to the end, reporting and checkpointing after each epoch."""
+    architecture = nucseg_models.get(assignment.architecture)
+    run = TrainingRun(
+        architecture,
+        assignment.hyperparameters,
+        train=train,
+        validation=validation,
+        epochs=assignment.epochs,
+        seed=assignment.seed,
+        pretrained=assignment.pretrained,
+        deadline=assignment.deadline,
+        workshop=WORKSHOP,
+    )
+    _restore(run, assignment)
+    facts = {**_model_facts(run, assignment), "device": device.name()}
+    while True:
+        report = run.epoch()
+        ended = _finish(run) if run.done() else {}
+        _report(run, {**facts, **_epoch_figures(run, report), **ended})
+        if ended:
+            return
+
+
+def _restore(run: TrainingRun, assignment: Assignment) -> None:
+    """Go on from this trial's checkpoint: Tune's own, or that of the sweep that is resumed."""
+    checkpoint = tune.get_checkpoint()
+    if checkpoint is None and assignment.checkpoint:
+        checkpoint = tune.Checkpoint(assignment.checkpoint)
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            run.load(Path(folder))
+
+
+def _model_facts(run: TrainingRun, assignment: Assignment) -> dict[str, Any]:
+    """What does not change while the trial runs."""
+    size = int(assignment.hyperparameters["image_size"])
+    with keras.device("cpu"):
+        sized = run.architecture.build(assignment.hyperparameters, size)
+    return {"parameters": run.model.count_params(), "flops_per_image": flops(sized)}
+
+
+def _epoch_figures(run: TrainingRun, report: EpochReport) -> dict[str, Any]:
+    """What an epoch adds: its own figures, the best so far, and the time spent until now."""
+    return {
+        "epoch": report.epoch,
+        "loss": report.loss,
+        "learning_rate": report.learning_rate,
+        "val_iou": report.validation.iou,
+        "val_accuracy": report.validation.accuracy,
+        **_scores("best", run.best),
+        "images_per_second": report.images_per_second,
+        "start_seconds": run.clock.start,
+        "train_seconds": run.clock.train,
+        "eval_seconds": run.clock.evaluate,
+        "seconds": run.clock.total,
+        "peak_memory_bytes": device.peak_memory_bytes(),
+    }
+
+
+def _finish(run: TrainingRun) -> dict[str, Any]:
+    """The final evaluation, with the best epoch's weights."""
+    evaluation: Evaluation = run.finish()
+    training = run.score_training_images()
+    return {
+        "finished": True,
+        **_scores("final", evaluation.scores),
+        "train_iou": training.iou,
+        "train_accuracy": training.accuracy,
+        "predict_seconds": evaluation.predict_seconds,
+        "eval_seconds": run.clock.evaluate,
+        "seconds": run.clock.total,
+    }
+
+
+def _scores(prefix: str, scores: PixelScores) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in asdict(scores).items()}
+
+
+def _report(run: TrainingRun, figures: dict[str, Any]) -> None:
+    """Tell the driver, with all that is needed to go on from here elsewhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        run.save(Path(folder))
+        tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))

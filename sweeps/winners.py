@@ -1,0 +1,90 @@
+"""The end of a sweep in words: who won, and where everything is."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.progress import figure
+from sweeps.record import TrialRecord
+
+_LEGEND = (
+    "On the validation images: IoU; score, the Data Science Bowl's; paper, the IoU of\n"
+    "the paper's own settings."
+)
+
+WIDTH = 80
+"""Characters that the table fits into."""
+
+
+def winners_table(records: Sequence[TrialRecord], files: Mapping[str, str]) -> str:
+    """The winners in a table, why an architecture has none, and where the files are.
+
+    `records` are all trials of the sweep, with `is_best` set; `files` says what is where, such as
+    ``{"summary": "results/night/summary.parquet"}``. The table fits into 80 columns; where a file
+    is stands on one line, however long, so that it can be copied.
+    """
+    architectures = dict.fromkeys(record.architecture for record in records)
+    trials = {name: [r for r in records if r.architecture == name] for name in architectures}
+    winners = {record.architecture: record for record in records if record.is_best}
+    lines = []
+    if winners:
+        lines += [_as_text(_table(winners, trials)), "", _LEGEND, ""]
+    lines += [_no_winner(name, trials[name]) for name in trials if name not in winners]
+    if not records:
+        lines.append("No trial has ended.")
+    width = max((len(what) for what in files), default=0)
+    lines += [f"{what:<{width}}  {where}" for what, where in files.items()]
+    return "\n".join(lines)
+
+
+def _table(
+    winners: Mapping[str, TrialRecord], trials: Mapping[str, Sequence[TrialRecord]]
+) -> Table:
+    """A row a winner; the test's column only where the winners were tested."""
+    tested = any(winner.test_iou is not None for winner in winners.values())
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    table.add_column("winner", overflow="fold")
+    for heading in ["IoU", *(["test IoU"] if tested else []), "score", "paper", "epochs"]:
+        table.add_column(heading, justify="right", min_width=5, no_wrap=True)
+    table.add_column("device-s", justify="right", min_width=8, no_wrap=True)
+    table.add_column("settings", ratio=1)
+    for name, winner in winners.items():
+        table.add_row(
+            name,
+            figure(winner.val_iou),
+            *([figure(winner.test_iou)] if tested else []),
+            figure(winner.val_map),
+            figure(next((trial.val_iou for trial in trials[name] if trial.is_paper), None)),
+            str(winner.epochs_run),
+            f"{winner.device_seconds:.0f}",
+            _settings(winner),
+        )
+    return table
+
+
+def _settings(trial: TrialRecord) -> str:
+    """The hyperparameters that all architectures share, in few words."""
+    parts = [
+        trial.optimizer,
+        None if trial.learning_rate is None else f"rate {trial.learning_rate:.2g}",
+        None if trial.batch_size is None else f"batch {trial.batch_size}",
+        None if trial.image_size is None else f"{trial.image_size} px",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _no_winner(name: str, trials: Sequence[TrialRecord]) -> str:
+    """Why an architecture has no winner."""
+    errors = [" ".join(trial.error.split()) for trial in trials if trial.error]
+    reason = f"{len(errors)} failed; the first: {errors[0]}" if errors else "none was scored"
+    return f"{name} has no winner: of {len(trials)} trials {reason}"
+
+
+def _as_text(table: Table) -> str:
+    """A table as plain lines."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nucseg_models.data import DataError, load_test
+from nucseg_models.data.masks import paint
+from nucseg_models.data.run_length import decode_runs, listing
+
+HEADER = "ImageId,EncodedPixels,Height,Width,Usage\n"
+
+
+def images(make, *ids):
+    return {f"{i}/images/{i}.png": make.png(make.fluorescence(n)) for n, i in enumerate(ids)}
+
+
+def test_positions_count_from_one_and_run_down_the_columns():
+    # 3 high, 2 wide: position 3 is the foot of the first column, 4 the top of the second.
+    assert paint([decode_runs("3 2", (3, 2))], (3, 2)).tolist() == [[0, 1], [0, 0], [1, 0]]
+    assert paint([decode_runs("1 1 6 1", (3, 2))], (3, 2)).tolist() == [[1, 0], [0, 0], [0, 1]]
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 6))))
+def test_what_was_encoded_comes_back(covers):
+    changes = np.diff(np.concatenate([[False], covers.T.ravel(), [False]]).astype(int))
+    starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
+    runs = " ".join(f"{s + 1} {e - s}" for s, e in zip(starts, ends, strict=True))
+    assert (paint([decode_runs(runs, covers.shape)], covers.shape) == covers).all()
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        ("3", "odd number"),
+        ("6 2", "leaves"),
+        ("0 1", "leaves"),
+        ("1 0", "leaves"),
+        ("1 x", "invalid literal"),
+    ],
+)
+def test_runs_that_make_no_sense_are_refused(runs, reason):
+    with pytest.raises(ValueError, match=reason):
+        decode_runs(runs, (3, 2))
+
+
+def test_a_test_set_is_read_from_images_and_the_table_beside_them(make, tmp_path):
+    rows = "a,1 2,20,24,Public\nb,21 1,20,24,Public\na,22 3,20,24,Public\n"
+    make.zip(tmp_path / "stage1_test.zip", images(make, "b", "a"))
+    (tmp_path / "stage1_solution.csv").write_text(HEADER + rows)
+    for source in (tmp_path, tmp_path / "stage1_test.zip"):
+        dataset = load_test(source)
+        assert dataset.ids == ("a", "b")
+        assert [labels.max() for labels in dataset.labels] == [2, 1]
+        assert dataset.labels[0][:, :2].tolist()[:5] == [[1, 0], [1, 2], [0, 2], [0, 2], [0, 0]]
+
+
+def test_another_table_makes_other_content(make, tmp_path):
+    make.folder(tmp_path / "stage1_test", images(make, "a"))
+    digests = set()
+    for row in ("a,1 2\n", "a,1 3\n"):
+        (tmp_path / "stage1_solution.csv").write_text("ImageId,EncodedPixels\n" + row)
+        digests.add(load_test(tmp_path).sha256)
+    assert len(digests) == 2
+
+
+def test_an_empty_row_says_that_there_is_no_nucleus(make, tmp_path):
+    make.folder(tmp_path / "stage1_test", images(make, "a", "b"))
+    (tmp_path / "stage1_solution.csv").write_text(HEADER + "a,1 2,,,\nb,,,,\n")
+    assert [labels.max() for labels in load_test(tmp_path).labels] == [1, 0]
+
+
+def test_images_without_rows_and_rows_without_images_are_named():
+    folders = {"a": {"images": ["a/images/a.png"]}}
+    found = listing(folders, b"ImageId,EncodedPixels\nb,1 2\n")
+    assert found.problems == (
+        "a/images/a.png: has no row in stage1_solution.csv",
+        "stage1_solution.csv: b: has no image",
+    )
+
+
+def test_a_run_outside_its_image_is_named(make, tmp_path):
+    make.folder(tmp_path / "stage1_test", images(make, "a"))
+    (tmp_path / "stage1_solution.csv").write_text(HEADER + "a,480 2,,,\n")
+    with pytest.raises(DataError, match=r"stage1_solution.csv: a: a mask leaves the image"):
+        load_test(tmp_path)
+
+
+def test_a_table_of_something_else_is_refused_with_what_it_holds(make, tmp_path):
+    make.folder(tmp_path / "stage1_test", images(make, "a"))
+    (tmp_path / "stage1_solution.csv").write_text("name,age\nx,3\n")
+    with pytest.raises(DataError, match="needs the columns ImageId, EncodedPixels, has name, age"):
+        load_test(tmp_path)

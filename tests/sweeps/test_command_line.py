@@ -1,0 +1,188 @@
+"""Options from the command line, a config file and an earlier sweep."""
+
+import json
+import re
+
+import pytest
+
+from sweeps.command_line import parse
+from sweeps.config import OPTIONS, ConfigError
+from sweeps.options import flag
+
+ARCHITECTURES = ["cnn", "resnet", "unet"]
+
+
+def parsed(line):
+    return parse(line.split(), ARCHITECTURES)
+
+
+def test_defaults_are_those_promised():
+    config = parsed("--arch unet")
+
+    assert config.arch == ("unet",)
+    assert (config.data, config.trials, config.sampler, config.scheduler) == (
+        "synthetic",
+        16,
+        "tpe",
+        "asha",
+    )
+    assert (config.results, config.seed, config.cpus_per_trial) == ("results", 0, 1)
+    assert (config.backend, config.pretrained) == ("tensorflow", "none")
+    assert not config.resume
+    for unset in ("max_epochs", "time_budget", "image_size", "gpus_per_trial", "usd_per_hour"):
+        assert getattr(config, unset) is None
+
+
+def test_every_option_can_be_given():
+    config = parsed(
+        "--arch unet cnn --trials 3 --max-epochs 2 --time-budget 1h30m --image-size 128 "
+        "--pretrained imagenet --data d --test-data t --skip-bad-images --sampler cmaes "
+        "--scheduler hyperband --seed 7 --backend tensorflow --concurrency 2 --cpus-per-trial 0.5 "
+        "--gpus-per-trial 0.25 --usd-per-hour 0.53 --results s3://b/p --name n --quiet"
+    )
+
+    assert config.to_json() == {
+        "arch": ["unet", "cnn"],
+        "trials": 3,
+        "max_epochs": 2,
+        "time_budget": 5400.0,
+        "image_size": 128,
+        "pretrained": "imagenet",
+        "data": "d",
+        "test_data": "t",
+        "skip_bad_images": True,
+        "sampler": "cmaes",
+        "scheduler": "hyperband",
+        "seed": 7,
+        "backend": "tensorflow",
+        "concurrency": 2,
+        "cpus_per_trial": 0.5,
+        "gpus_per_trial": 0.25,
+        "usd_per_hour": 0.53,
+        "results": "s3://b/p",
+        "name": "n",
+        "resume": False,
+        "quiet": True,
+    }
+
+
+def test_all_is_every_architecture():
+    assert parsed("--arch all").arch == ("cnn", "resnet", "unet")
+
+
+def test_the_name_is_made_from_the_time_and_the_architectures():
+    assert re.fullmatch(r"\d{8}-\d{6}-cnn-unet", parsed("--arch cnn unet").name)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("", "--arch is required: one or more of cnn, resnet, unet, or all"),
+        ("--arch unte", "--arch must be one or more of .* not 'unte' (did you mean unet?)"),
+        ("--arch unet --tirals 4", "unknown option --tirals (did you mean --trials?)"),
+        ("--arch unet --trial 4", "unknown option --trial (did you mean --trials?)"),
+        ("--arch unet --quiet now", "now belongs to no option; --help lists the options"),
+        ("--arch unet --sampler tpee", "--sampler must be one of .* (did you mean tpe?)"),
+        ("--arch unet --trials", "argument --trials: expected one argument"),
+        ("--arch unet --gpus-per-trial 1.5", "--gpus-per-trial must be 0 to 1, or a whole number"),
+        ("--resume", "--resume needs --name"),
+        ("--config none.toml", "--config none.toml can't be read: No such file"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_what_would_work(line, complaint):
+    pattern = re.escape(complaint).replace(r"\.\*", ".*")
+
+    with pytest.raises(ConfigError, match=pattern):
+        parsed(line)
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text('arch = ["cnn", "unet"]\ntrials = 4\ntime-budget = "30m"\nmax_epochs = 5\n')
+
+    config = parsed(f"--config {file} --trials 8")
+
+    assert config.arch == ("cnn", "unet")
+    assert (config.trials, config.time_budget, config.max_epochs) == (8, 1800, 5)
+
+
+def test_a_switch_of_the_file_can_be_turned_off(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text('arch = "cnn"\nquiet = true\n')
+
+    assert parsed(f"--config {file}").quiet
+    assert not parsed(f"--config {file} --no-quiet").quiet
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("tirals = 4", r"unknown option 'tirals' in .*sweep.toml \(did you mean trials\?\)"),
+        ("[search]\ntrials = 4", "unknown option 'search' in"),
+        ("trials = x", r"is not a TOML file: .*line 1"),
+        ("max-epochs = 1\nmax_epochs = 2", "given twice"),
+        ('arch = "unet"\nquiet = "yes"', "--quiet must be true or false, not 'yes'"),
+        ('arch = "unet"\ntrials = 1.5', "--trials must be a whole number of at least 1, not 1.5"),
+        ("arch = [1]", "--arch must be one or more of cnn, resnet, unet, or all, not 1"),
+        ("arch = 1", "--arch must be one or more of cnn, resnet, unet, or all, not 1"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_fault(tmp_path, content, complaint):
+    file = tmp_path / "sweep.toml"
+    file.write_text(content)
+
+    with pytest.raises(ConfigError, match=complaint):
+        parsed(f"--config {file}")
+
+
+def save_sweep(tmp_path, line):
+    config = parsed(f"{line} --results {tmp_path} --name night")
+    (tmp_path / "night").mkdir()
+    (tmp_path / "night/sweep.json").write_text(json.dumps({"config": config.to_json()}))
+
+
+def test_a_resumed_sweep_goes_on_as_it_was_asked(tmp_path):
+    save_sweep(tmp_path, "--arch unet --trials 5 --image-size 64")
+
+    config = parsed(f"--results {tmp_path} --name night --resume --trials 9")
+
+    assert (config.arch, config.trials, config.image_size) == (("unet",), 9, 64)
+    assert config.resume
+
+
+def test_what_would_make_trials_incomparable_must_stay_on_resume(tmp_path):
+    save_sweep(tmp_path, "--arch unet --seed 3")
+
+    assert parsed(f"--results {tmp_path} --name night --resume --seed 3").seed == 3
+    with pytest.raises(ConfigError, match="--seed must stay 3 on --resume, not 4"):
+        parsed(f"--results {tmp_path} --name night --resume --seed 4")
+
+
+def test_resuming_what_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"--resume finds no sweep in .*/night"):
+        parsed(f"--results {tmp_path} --name night --resume")
+    with pytest.raises(ConfigError, match="--name must be letters, digits"):
+        parsed(f"--results {tmp_path} --name ../night --resume")
+
+
+def test_a_broken_sweep_file_is_told(tmp_path):
+    (tmp_path / "night").mkdir()
+    (tmp_path / "night/sweep.json").write_text('{"confi')
+
+    with pytest.raises(ConfigError, match=r"--resume can't read .*night/sweep.json"):
+        parsed(f"--results {tmp_path} --name night --resume")
+
+
+def test_help_tells_every_option_its_default_and_examples(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        parsed("--help")
+
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    for name in OPTIONS:
+        assert f"{flag(name)}" in shown
+    assert "(default: 16)" in shown
+    assert "cnn, resnet, unet" in shown
+    assert "examples:" in shown
+    assert max(map(len, shown.splitlines())) <= 80

@@ -1,0 +1,181 @@
+"""The driver's pen: what has ended is stored, whole, and the best is marked."""
+
+import io
+import json
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps.record import EpochRecord, TrialRecord, from_table
+from sweeps.recorder import Recorder
+from sweeps.storage import LocalStore, StorageError, open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalStore(tmp_path / "night")
+
+
+def stored(store, row_type, name):
+    return from_table(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
+
+
+def summary(store):
+    return stored(store, TrialRecord, "summary.parquet")
+
+
+def curves(store):
+    return stored(store, EpochRecord, "curves.parquet")
+
+
+def best_ids(store):
+    return {row.trial_id for row in summary(store) if row.is_best}
+
+
+def test_a_trial_that_ended_is_on_disk_with_its_curve(store, trial_record, epoch_record):
+    recorder = Recorder(store)
+    recorder.epoch(epoch_record(epoch=1))
+    recorder.epoch(epoch_record(epoch=2))
+    assert not store.exists("curves.parquet")
+
+    recorder.ended(trial_record())
+
+    assert [row.trial_id for row in summary(store)] == ["unet-0"]
+    assert [row.epoch for row in curves(store)] == [1, 2]
+
+
+def test_curves_are_stored_after_a_while_though_no_trial_ends(store, epoch_record):
+    recorder = Recorder(store, curve_seconds=0.05)
+    time.sleep(0.06)
+    recorder.epoch(epoch_record())
+
+    assert len(curves(store)) == 1
+
+
+def test_any_parquet_reader_opens_the_files(store, trial_record):
+    Recorder(store).ended(trial_record(val_iou=0.5))
+
+    table = pq.read_table(store.folder / "summary.parquet")
+
+    assert table.column("val_iou").to_pylist() == [0.5]
+    assert table.column("is_best").to_pylist() == [True]
+
+
+def test_the_best_is_found_anew_for_each_architecture(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="a", val_iou=0.6))
+    recorder.ended(trial_record(trial_id="c", architecture="cnn", val_iou=0.4))
+    assert best_ids(store) == {"a", "c"}
+
+    recorder.ended(trial_record(trial_id="b", val_iou=0.7, status="stopped"))
+
+    assert best_ids(store) == {"b", "c"}
+    assert recorder.best("unet").trial_id == "b"
+    assert recorder.best("unet").is_best
+
+
+def test_a_failed_trial_never_wins_and_the_earlier_of_equals_does(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="f", status="failed", error="NaN loss", val_iou=0.9))
+    assert recorder.best("unet") is None
+    assert best_ids(store) == set()
+
+    recorder.ended(trial_record(trial_id="first", val_iou=0.5))
+    recorder.ended(trial_record(trial_id="second", val_iou=0.5))
+
+    assert best_ids(store) == {"first"}
+    assert recorder.best("resnet") is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=6))
+def test_exactly_one_trial_is_the_best_and_none_is_better(tmp_path_factory, trial_record, scores):
+    recorder = Recorder(LocalStore(tmp_path_factory.mktemp("night")))
+    for number, score in enumerate(scores):
+        recorder.ended(trial_record(trial_id=str(number), val_iou=score))
+
+    best = [trial for trial in recorder.trials if trial.is_best]
+
+    assert [trial.trial_id for trial in best] == [str(scores.index(max(scores)))]
+
+
+def test_a_winner_gets_its_test_figures_in_its_own_row(store, trial_record):
+    recorder = Recorder(store)
+    winner = trial_record(trial_id="a")
+    recorder.ended(winner)
+    recorder.ended(trial_record(trial_id="b", val_iou=0.1))
+
+    recorder.replace(trial_record(trial_id="a", test_iou=0.8))
+
+    assert [(row.trial_id, row.test_iou, row.is_best) for row in summary(store)] == [
+        ("a", 0.8, True),
+        ("b", None, False),
+    ]
+
+
+def test_a_trial_ends_once_and_only_what_ended_is_replaced(store, trial_record):
+    recorder = Recorder(store)
+    with pytest.raises(ValueError, match="unet-0 of unet has no row yet"):
+        recorder.replace(trial_record())
+    recorder.ended(trial_record())
+    with pytest.raises(ValueError, match="unet-0 of unet has its row already"):
+        recorder.ended(trial_record())
+    recorder.ended(trial_record(architecture="cnn"))
+
+
+def test_a_resumed_recorder_goes_on_where_the_other_ended(store, trial_record, epoch_record):
+    earlier = Recorder(store)
+    earlier.epoch(epoch_record(trial_id="a"))
+    earlier.epoch(epoch_record(trial_id="lost"))
+    earlier.ended(trial_record(trial_id="a", val_iou=0.6))
+
+    later = Recorder.resumed(store)
+    later.drop_unended_curves()
+    later.epoch(epoch_record(trial_id="b"))
+    later.ended(trial_record(trial_id="b", val_iou=0.5))
+
+    assert [row.trial_id for row in summary(store)] == ["a", "b"]
+    assert best_ids(store) == {"a"}
+    assert [row.trial_id for row in curves(store)] == ["a", "b"]
+
+
+def test_resuming_an_empty_folder_begins_anew(store):
+    recorder = Recorder.resumed(store)
+    recorder.drop_unended_curves()
+
+    assert recorder.trials == []
+
+
+def test_a_file_that_is_no_table_is_named_on_resuming(store):
+    store.write_bytes("summary.parquet", b"cut short")
+
+    with pytest.raises(ValueError, match=r"night/summary.parquet can't be read"):
+        Recorder.resumed(store)
+
+
+def test_rows_outlive_a_failure_of_storage(tmp_path, trial_record):
+    (tmp_path / "night").write_text("in the folder's way")
+    recorder = Recorder(LocalStore(tmp_path / "night"))
+    with pytest.raises(StorageError, match="can't be written"):
+        recorder.ended(trial_record(trial_id="a"))
+
+    (tmp_path / "night").unlink()
+    recorder.flush()
+
+    assert [row.trial_id for row in summary(LocalStore(tmp_path / "night"))] == ["a"]
+
+
+def test_the_description_is_written_as_json(store):
+    Recorder(store).describe({"config": {"trials": 2}, "dataset": "synthetic"})
+
+    assert json.loads(store.read_bytes("sweep.json"))["config"] == {"trials": 2}
+
+
+def test_rows_go_to_s3_as_well(s3_admin, trial_record, tmp_path):
+    store = open_store(f"s3://sweeps/{tmp_path.name}/night")
+    Recorder(store).ended(trial_record())
+
+    assert best_ids(store) == {"unet-0"}

@@ -1,0 +1,128 @@
+"""S3 as a store: what only S3 has; a real service answers, not an imitation."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sweeps.s3_store import S3Store
+from sweeps.storage import StorageError, fetch, open_store
+
+
+def test_the_root_of_a_bucket_is_a_store(s3_admin):
+    root = open_store("s3://sweeps")
+    root.write_bytes("at-the-root", b"here")
+
+    assert root.uri == "s3://sweeps"
+    assert "at-the-root" in root.list()
+    root.delete("at-the-root")
+
+
+def check_fails(uri, sentence):
+    with pytest.raises(StorageError, match=sentence) as caught:
+        open_store(uri).check_writable()
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_credentials_are_told(s3_server, monkeypatch):
+    s3_server.use(monkeypatch, None)
+
+    check_fails("s3://sweeps/x", "s3://sweeps/x/.* can't be written: no credentials were found")
+
+
+def test_a_wrong_access_key_and_a_wrong_secret_are_told_apart(s3_server, monkeypatch):
+    s3_server.use(monkeypatch, ("nobody", "admin-secret"))
+    check_fails("s3://sweeps/x", "does not know the access key")
+
+    s3_server.use(monkeypatch, ("admin", "wrong-secret"))
+    check_fails("s3://sweeps/x", "the secret key is wrong")
+
+
+def test_a_missing_bucket_is_told(s3_admin):
+    check_fails("s3://no-such-bucket/x", "the bucket does not exist")
+
+
+def test_a_missing_right_is_told(s3_server, monkeypatch):
+    s3_server.use(monkeypatch, s3_server.reader)
+
+    check_fails("s3://sweeps/x", "have no right to do that there")
+
+
+def test_a_service_that_can_not_be_reached_is_told(s3_server, monkeypatch):
+    s3_server.use(monkeypatch, s3_server.admin)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+    check_fails("s3://sweeps/x", "can't be reached; check the network and AWS_ENDPOINT_URL")
+
+
+def test_a_bucket_name_that_can_not_be_is_told(s3_admin):
+    check_fails("s3://no bucket!/x", "that is no valid name of a bucket")
+
+
+def test_an_object_is_downloaded_once(s3_admin, tmp_path, monkeypatch):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    store.write_bytes("data.zip", b"first")
+    store.write_bytes("data.zip.old", b"not asked for")
+
+    path = fetch(f"{store.uri}/data.zip", tmp_path / "cache")
+
+    assert path.name == "data.zip"
+    assert path.read_bytes() == b"first"
+    monkeypatch.setattr(S3Store, "_copy", None)  # a second download would fail
+    assert fetch(f"{store.uri}/data.zip", tmp_path / "cache") == path
+
+
+def test_a_changed_object_is_downloaded_anew(s3_admin, tmp_path):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    store.write_bytes("data.zip", b"first")
+    fetch(f"{store.uri}/data.zip", tmp_path / "cache")
+    store.write_bytes("data.zip", b"newer")
+
+    assert fetch(f"{store.uri}/data.zip", tmp_path / "cache").read_bytes() == b"newer"
+
+
+def test_two_who_fetch_at_once_get_one_whole_copy(s3_admin, tmp_path):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    for number in range(8):
+        store.write_bytes(f"images/{number}.png", bytes([number]))
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(fetch, f"{store.uri}/images", tmp_path / "cache") for _ in range(4)]
+        folders = {call.result() for call in calls}
+
+    assert len(folders) == 1
+    assert len(list(folders.pop().iterdir())) == 8
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_prefix_is_downloaded_as_a_folder(s3_admin, tmp_path):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    store.write_bytes("images/a.png", b"a")
+    store.write_bytes("images/sub/b.png", b"bb")
+    store.write_bytes("images2/c.png", b"not asked for")
+
+    folder = fetch(f"{store.uri}/images/", tmp_path / "cache")
+
+    assert folder.name == "images"
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert found == {"a.png", "sub/b.png"}
+    assert (folder / "sub/b.png").read_bytes() == b"bb"
+
+
+def test_a_download_that_fails_leaves_nothing_in_the_cache(s3_admin, tmp_path, monkeypatch):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    store.write_bytes("data.zip", b"first")
+
+    def change_meanwhile(self, remote, target):
+        target.parent.mkdir(parents=True)
+        target.write_bytes(b"first")
+        store.write_bytes("data.zip", b"newer")
+
+    monkeypatch.setattr(S3Store, "_copy", change_meanwhile)
+    with pytest.raises(StorageError, match="changed while it was fetched: try again"):
+        fetch(f"{store.uri}/data.zip", tmp_path / "cache")
+
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_fetching_what_is_not_there_names_it(s3_admin, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no object and no folder s3://sweeps/no"):
+        fetch("s3://sweeps/none.zip", tmp_path / "cache")
