@@ -112,7 +112,7 @@ def _bend(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     grey = np.arange(256) / 255.0
     gamma = np.exp(rng.uniform(*np.log(GAMMAS)))
     curve = 255.0 * (grey**gamma * rng.uniform(0.7, 1.1) + rng.uniform(-0.03, 0.1))
-    noise = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(0, NOISE)
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0, NOISE))
     bent: NDArray[np.uint8] = np.clip(curve.astype(np.float32)[image] + noise, 0, 255).astype(
         np.uint8
     )

@@ -22,7 +22,7 @@ def make(hyperparameters: Hyperparameters) -> Fused:
     settings: dict[str, Any] = {
         "learning_rate": float(hyperparameters["learning_rate"]),
         "global_clipnorm": GRADIENT_NORM_LIMIT,
-        "weight_decay": float(hyperparameters["weight_decay"]) or None,
+        "weight_decay": float(hyperparameters["weight_decay"]),
     }
     kinds = {
         "adam": keras.optimizers.Adam,

@@ -49,8 +49,13 @@ def trial_name(architecture: str, number: int) -> str:
 
 
 def trial_number(trial: str) -> int:
-    """The reverse of `trial_name`."""
+    """The number in a trial's name."""
     return int(trial.rpartition("-")[2])
+
+
+def trial_architecture(trial: str) -> str:
+    """The architecture in a trial's name."""
+    return trial.rpartition("-")[0]
 
 
 def trial_seed(seed: int, trial: str) -> int:

@@ -69,7 +69,7 @@ class Progress:
         """A trial has begun."""
         with self._lock:
             self._running.add((architecture, trial_id))
-        self._line(f"{architecture} {trial_id}: started")
+        self._line(f"{trial_id}: started")
 
     def epoch(
         self,
@@ -86,7 +86,7 @@ class Progress:
             self._epochs += 1
             self._see(architecture, val_iou)
         self._line(
-            f"{architecture} {trial_id}: epoch {epoch}/{epochs_planned}, "
+            f"{trial_id}: epoch {epoch}/{epochs_planned}, "
             f"IoU {figure(val_iou)}, loss {figure(loss)}"
         )
 
@@ -96,7 +96,7 @@ class Progress:
             self._running.discard((record.architecture, record.trial_id))
             self._ended += 1
             self._count(record)
-        told = f"{record.architecture} {record.trial_id}: {record.status}"
+        told = f"{record.trial_id}: {record.status}"
         if record.error is not None:
             self.message(f"{told}: {' '.join(record.error.split())}")
         else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -23,6 +24,7 @@ from nucseg_models.search_space import Distribution, Float, Int
 from sweeps.assignment import (
     DEFAULT_EPOCHS,
     Assignment,
+    trial_architecture,
     trial_name,
     trial_number,
     trial_seed,
@@ -54,8 +56,8 @@ class Branch:
     study: optuna.Study
     space: dict[str, BaseDistribution]
     pinned: dict[str, Any]
-    begun: int = 0
-    waiting: list[Assignment] = field(default_factory=list)  # cut off before: to be gone on with
+    begun: int
+    waiting: list[Assignment]  # cut off in an earlier run: to be gone on with
 
 
 class StudyPerArchitecture(Searcher):
@@ -79,14 +81,9 @@ class StudyPerArchitecture(Searcher):
         super().__init__(metric="val_iou", mode="max")
         self._config, self._deadline, self._pretrained = config, deadline, pretrained
         self._begun_at = time.time()
-        self._branches = {a.name: _branch(a, config) for a in architectures}
+        past, waiting = list(past), list(waiting)
+        self._branches = {a.name: _branch(a, config, past, waiting) for a in architectures}
         self._running: dict[str, tuple[Branch, optuna.Trial]] = {}
-        for trial in past:
-            self._tell_past(trial)
-        for assignment in waiting:
-            branch = self._branches[assignment.architecture]
-            branch.waiting.append(assignment)
-            branch.begun = max(branch.begun, trial_number(assignment.trial) + 1)
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: Any, **_: Any
@@ -95,22 +92,30 @@ class StudyPerArchitecture(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial of the architecture that has begun fewest; FINISHED where all have."""
+        """The next trial: one that was cut off, else of the architecture that has begun fewest.
+
+        FINISHED where none is left to begin.
+        """
         open_branches = [b for b in self._branches.values() if self._has_more(b)]
         if not open_branches:
             return Searcher.FINISHED
-        branch = min(open_branches, key=lambda b: b.begun - len(b.waiting))
-        assignment = branch.waiting.pop(0) if branch.waiting else None
-        self._running[trial_id] = branch, _ask(branch, assignment)
-        if assignment is None:
-            assignment = self._assign(branch, self._running[trial_id][1].params)
-            branch.begun += 1
+        branch = min(open_branches, key=lambda b: (not b.waiting, b.begun))
+        trial = branch.study.ask(fixed_distributions=branch.space)
+        self._running[trial_id] = branch, trial
+        if branch.waiting:
+            return branch.waiting.pop(0).to_config()
+        assignment = self._assign(branch, trial.params)
+        branch.begun += 1
         return assignment.to_config()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell the study an epoch's score."""
-        if trial_id in self._running and "val_iou" in result:
-            self._running[trial_id][1].report(result["val_iou"], result["epoch"])
+        if trial_id not in self._running:
+            return
+        branch, trial = self._running[trial_id]
+        # An epoch that is run again after a loss keeps its first score.
+        if _is_number(result.get("val_iou")) and result["epoch"] not in _scores(branch, trial):
+            trial.report(result["val_iou"], result["epoch"])
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -118,19 +123,23 @@ class StudyPerArchitecture(Searcher):
         """Tell the study how the trial ended."""
         if trial_id not in self._running:
             return
-        branch, trial = self._running.pop(trial_id)
         figures = result or {}
-        if error or "error" in figures or "val_iou" not in figures:
-            branch.study.tell(trial, state=TrialState.FAIL)
-        elif figures.get("finished"):
+        self.on_trial_result(trial_id, figures)  # Tune tells a stopped trial's last epoch here only
+        branch, trial = self._running.pop(trial_id)
+        if _is_number(figures.get("final_iou")):
             branch.study.tell(trial, figures["final_iou"])
+        elif error or "error" in figures or "finished" in figures or not _scores(branch, trial):
+            branch.study.tell(trial, state=TrialState.FAIL)
         else:
-            trial.report(figures["val_iou"], figures["epoch"])
             branch.study.tell(trial, state=TrialState.PRUNED)
 
-    def has_more(self) -> bool:
-        """Whether there are trials that have not begun."""
-        return any(self._has_more(branch) for branch in self._branches.values())
+    def is_done(self) -> bool:
+        """Whether every trial has ended, and none is left to begin."""
+        return not self._running and not any(map(self._has_more, self._branches.values()))
+
+    def study(self, architecture: str) -> optuna.Study:
+        """What is known of an architecture's trials."""
+        return self._branches[architecture].study
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a sweep is resumed from its own record."""
@@ -139,9 +148,7 @@ class StudyPerArchitecture(Searcher):
         """Nothing; see `save`."""
 
     def _has_more(self, branch: Branch) -> bool:
-        if branch.waiting:
-            return True
-        if branch.begun >= self._config.trials:
+        if not branch.waiting and branch.begun >= self._config.trials:
             return False
         if self._deadline is None or branch.begun == 0:
             return True
@@ -166,24 +173,6 @@ class StudyPerArchitecture(Searcher):
             deadline=self._deadline,
         )
 
-    def _tell_past(self, past: PastTrial) -> None:
-        """Let a study know of a trial that ended in an earlier run."""
-        branch = self._branches.get(past.trial.rpartition("-")[0])
-        if branch is None:
-            return
-        states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
-        state = states.get(past.status, TrialState.FAIL)
-        branch.study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                value=past.value if state == TrialState.COMPLETE else None,
-                params={name: past.hyperparameters[name] for name in branch.space},
-                distributions=branch.space,
-                intermediate_values=dict(past.scores),
-            )
-        )
-        branch.begun = max(branch.begun, trial_number(past.trial) + 1)
-
 
 def _epochs(own: int, most: int | None, is_paper: bool) -> int:
     """Epochs to plan: the paper's row never more than its own, others as many as allowed."""
@@ -192,27 +181,54 @@ def _epochs(own: int, most: int | None, is_paper: bool) -> int:
     return min(own, most) if is_paper else most
 
 
-def _branch(architecture: Architecture, config: SweepConfig) -> Branch:
-    """A new study that will first try the paper's row, then the known good starts."""
+def _branch(
+    architecture: Architecture,
+    config: SweepConfig,
+    past: Iterable[PastTrial],
+    waiting: Iterable[Assignment],
+) -> Branch:
+    """A study that knows what ended, and will try in turn: what was cut off, the paper's row,
+    the known good starts. The last two only as far as they have not begun.
+    """
     pinned = {"image_size": config.image_size} if config.image_size else {}
     space = {
         name: _distribution(distribution)
         for name, distribution in architecture.search_space.items()
         if name not in pinned
     }
-    seed = trial_seed(config.seed, architecture.name)
+    ended = [trial for trial in past if trial_architecture(trial.trial) == architecture.name]
+    cut_off = [trial for trial in waiting if trial.architecture == architecture.name]
+    begun = 1 + max((trial_number(trial.trial) for trial in (*ended, *cut_off)), default=-1)
+    # Seeded by how far it has come: a search that is resumed must not draw the same again.
+    seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
     study = optuna.create_study(direction="maximize", sampler=_sampler(config, seed))
-    for start in (architecture.paper, *architecture.starts):
+    study.add_trials([_as_told(trial, space) for trial in ended])
+    starts = (architecture.paper, *architecture.starts)[begun:]
+    for start in (*(trial.hyperparameters for trial in cut_off), *starts):
         study.enqueue_trial({name: start[name] for name in space})
-    return Branch(architecture, study, space, pinned)
+    return Branch(architecture, study, space, pinned, begun, cut_off)
 
 
-def _ask(branch: Branch, assignment: Assignment | None) -> optuna.Trial:
-    """The study's next trial; one that goes on has its hyperparameters already."""
-    if assignment is not None:
-        chosen = {name: assignment.hyperparameters[name] for name in branch.space}
-        branch.study.enqueue_trial(chosen)
-    return branch.study.ask(fixed_distributions=branch.space)
+def _as_told(past: PastTrial, space: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
+    """A trial that ended in an earlier run, as a study keeps it."""
+    states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+    state = states.get(past.status, TrialState.FAIL)
+    return optuna.trial.create_trial(
+        state=state,
+        value=past.value if state == TrialState.COMPLETE else None,
+        params={name: past.hyperparameters[name] for name in space},
+        distributions=space,
+        intermediate_values=dict(past.scores),
+    )
+
+
+def _scores(branch: Branch, trial: optuna.Trial) -> Mapping[int, float]:
+    """The scores by epoch that a study was told of a trial."""
+    return branch.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+
+
+def _is_number(score: Any) -> bool:
+    return score is not None and math.isfinite(score)
 
 
 def _distribution(declared: Distribution) -> BaseDistribution:

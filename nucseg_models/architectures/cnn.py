@@ -75,7 +75,7 @@ class SimpleCNN(Pixelwise):
             "weight_decay": 1e-4,
             "batch_size": 8,
             "augmentation": "full",
-            "image_size": 192,
+            "image_size": 128,
             **GOOD_POSTPROCESSING,
         },
     )
@@ -138,10 +138,13 @@ def _hidden(x: Any, index: int, hyperparameters: Hyperparameters) -> Any:
 
 
 def _nuclear_share(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The share of nucleus and border in the three sigmoids' sum, float32 (H, W) in 0..1."""
+    """The share of nucleus and border in the three sigmoids' sum, float32 (H, W) in 0..1.
+
+    0 where all three are: a pixel that nothing speaks for is background.
+    """
     probability = expit(outputs)
-    total = np.maximum(probability.sum(axis=-1), 1e-6)
-    share: NDArray[np.float32] = 1.0 - probability[..., BACKGROUND] / total
+    nuclear = probability[..., NUCLEUS] + probability[..., BORDER]
+    share: NDArray[np.float32] = nuclear / np.maximum(nuclear + probability[..., BACKGROUND], 1e-6)
     return share
 
 

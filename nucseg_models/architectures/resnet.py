@@ -67,7 +67,7 @@ class ResNet(Pixelwise):
             "weight_decay": 1e-4,
             "batch_size": 8,
             "augmentation": "full",
-            "image_size": 192,
+            "image_size": 128,
             **GOOD_POSTPROCESSING,
         },
     )
@@ -89,13 +89,12 @@ class ResNet(Pixelwise):
         """The functional model; see the class for its layers.
 
         pretrained: weights of `keras.applications.ResNet*` without its classifier. They expect
-        ImageNet's colours, so the input is brought from 0..1 to those first.
+        ImageNet's colours, so the input is brought from 0..1 to those first. Raises ValueError
+        for a file that holds no such weights.
         """
         depth = int(hyperparameters["layers"])
         inputs = keras.Input((image_size, image_size, 3), name="image")
-        encoder = getattr(keras.applications, f"ResNet{depth}")(
-            include_top=False, weights=pretrained, input_tensor=_imagenet_colours(inputs)
-        )
+        encoder = _encoder(depth, _imagenet_colours(inputs), pretrained)
         names = [f"conv{n + 2}_block{block}_out" for n, block in enumerate(STAGE_BLOCKS[depth])]
         skips = [encoder.get_layer(name).output for name in names]
         skips = [encoder.get_layer("conv1_relu").output, *skips]
@@ -103,6 +102,22 @@ class ResNet(Pixelwise):
         for skip in (*reversed(skips), None):
             x = _up(x, skip, hyperparameters)
         return keras.Model(inputs, layers.mask_logits(x), name=self.name)
+
+
+def _encoder(depth: int, x: Any, pretrained: str | None) -> Any:
+    """Keras's own ResNet on `x`, without its classifier; ValueError for a file that is not its."""
+    network = f"ResNet{depth}"
+    try:
+        return getattr(keras.applications, network)(
+            include_top=False, weights=pretrained, input_tensor=x
+        )
+    except (OSError, ValueError) as error:
+        if pretrained is None:
+            raise
+        raise ValueError(
+            f"{pretrained} holds no weights for {network}: it takes a .weights.h5 or .h5 file, "
+            f"saved from keras.applications.{network}(include_top=False)\n{error}"
+        ) from error
 
 
 def _imagenet_colours(inputs: Any) -> Any:

@@ -61,18 +61,18 @@ class UNet(Pixelwise):
     starts = (
         {
             **paper,
+            "width": 12,
             "bottom_poolings": 0,
             "normalisation": "batch",
             "activation": "relu",
             "residual": True,
             "loss": "bce_dice",
             "optimizer": "adamw",
-            "learning_rate": 2e-3,
+            "learning_rate": 3e-3,
             "schedule": "cosine",
             "weight_decay": 1e-4,
             "batch_size": 8,
             "augmentation": "full",
-            "image_size": 256,
             **GOOD_POSTPROCESSING,
         },
     )

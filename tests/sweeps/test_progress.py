@@ -45,11 +45,11 @@ def test_a_pipe_gets_one_line_an_event(pipe, trial_record):
 
     lines = [re.sub(r"^\[ +\d+\.\d s\] ", "", line) for line in text_of(pipe).splitlines()]
     assert lines == [
-        "unet t0: started",
-        "unet t0: epoch 1/20, IoU 0.250, loss 0.500",
-        "unet t0: epoch 2/20, IoU -, loss -",
-        "unet t0: completed after 20 epochs, IoU 0.750, 12.5 device-seconds",
-        "unet t1: failed: out of memory",
+        "t0: started",
+        "t0: epoch 1/20, IoU 0.250, loss 0.500",
+        "t0: epoch 2/20, IoU -, loss -",
+        "t0: completed after 20 epochs, IoU 0.750, 12.5 device-seconds",
+        "t1: failed: out of memory",
         "2 images left out",
     ]
 
@@ -69,7 +69,7 @@ def test_lines_reach_a_pipe_at_once():
         cwd=Path(__file__).parents[2],
     )
 
-    assert "unet t0: started" in found.stdout
+    assert "t0: started" in found.stdout
 
 
 @pytest.mark.parametrize("console", ["pipe", "terminal"])
@@ -112,7 +112,7 @@ def test_a_terminal_gets_one_live_display_and_failures_above_it(terminal, trial_
         progress.trial_ended(trial_record(trial_id="t1", status="failed", error="NaN loss"))
 
     text = text_of(terminal)
-    assert "unet t1: failed: NaN loss" in text
+    assert "t1: failed: NaN loss" in text
     assert "epoch 1/20" not in text
     assert re.search(r"unet +1 +0 +0 +1 +2 +0\.625", text)
 

@@ -1,0 +1,124 @@
+"""Images a second in training: this project's loop beside a bare Keras `fit` of the same model.
+
+    python benchmarks/training_throughput.py [--arch NAME...] [--rounds 5] [--threads 2]
+
+Two processes, each alive throughout, train in turn (A B A B ...), so that a machine whose speed
+drifts slows both. "bare" holds the crops and targets as two arrays and calls `model.fit` with
+Keras's own optimizer and TensorFlow's own settings; "ours" is an epoch of `TrainingRun` on images
+of the same size, cropping and augmentation included. Prints each round's ratio ours / bare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from multiprocessing.connection import Connection
+
+import nucseg_models
+
+IMAGES = 64
+
+
+def main() -> None:
+    """Measure the architectures asked for, at the best known start's hyperparameters."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arch", nargs="+", default=nucseg_models.names())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--image-size", type=int, default=128)
+    arguments = parser.parse_args()
+    print("architecture  bare images/s  ours images/s  ratio: median (lowest to highest)")
+    for name in arguments.arch:
+        bare, ours = _measure(name, arguments.rounds, arguments.threads, arguments.image_size)
+        ratios = [mine / theirs for theirs, mine in zip(bare, ours, strict=True)]
+        print(
+            f"{name:<12}  {statistics.median(bare):13.2f}  {statistics.median(ours):13.2f}  "
+            f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})",
+            flush=True,
+        )
+
+
+def _measure(name: str, rounds: int, threads: int, size: int) -> tuple[list[float], list[float]]:
+    """Images a second of each round, after one that is not counted, of both sides."""
+    spawn = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for side in (_bare, _ours):
+        mine, theirs = spawn.Pipe()
+        process = spawn.Process(target=side, args=(theirs, name, threads, size))
+        process.start()
+        pipes.append(mine)
+        processes.append(process)
+    results: list[list[float]] = [[], []]
+    for _ in range(rounds + 1):
+        for pipe, rates in zip(pipes, results, strict=True):
+            pipe.send("epoch")
+            rates.append(pipe.recv())
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send("end")
+        process.join()
+    return results[0][1:], results[1][1:]
+
+
+def _settings(name: str, size: int) -> tuple[nucseg_models.Architecture, dict[str, object]]:
+    architecture = nucseg_models.get(name)
+    return architecture, {**architecture.starts[0], "image_size": size, "batch_size": 8}
+
+
+def _bare(pipe: Connection, name: str, threads: int, size: int) -> None:
+    """Keras alone, on arrays that lie ready."""
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    from nucseg_models import optimizers
+
+    architecture, hyperparameters = _settings(name, size)
+    model = architecture.build(hyperparameters, None)
+    optimizer = optimizers.make(hyperparameters).inner
+    model.compile(optimizer=optimizer, loss=architecture.loss(hyperparameters), jit_compile=False)
+    images, labels = _crops(size)
+    targets = architecture.targets(labels, hyperparameters)
+    x = images.astype(np.float32) / 255.0
+    while pipe.recv() == "epoch":
+        started = time.perf_counter()
+        model.fit(x, targets, batch_size=8, verbose=0)
+        pipe.send(IMAGES / (time.perf_counter() - started))
+
+
+def _ours(pipe: Connection, name: str, threads: int, size: int) -> None:
+    """An epoch of this project's training, as a trial runs it."""
+    from nucseg_models import device
+    from nucseg_models.data import Dataset
+    from nucseg_models.training import TrainingRun
+
+    device.prepare(threads)
+    architecture, hyperparameters = _settings(name, size)
+    images, labels = _crops(2 * size)
+    ids = tuple(str(number) for number in range(IMAGES))
+    dataset = Dataset("crops", list(images), list(labels), ids, ("fluorescence",) * IMAGES, "")
+    run = TrainingRun(
+        architecture,
+        hyperparameters,
+        train=dataset,
+        validation=dataset.subset([0]),
+        epochs=1000,
+        seed=0,
+    )
+    while pipe.recv() == "epoch":
+        pipe.send(run.epoch().images_per_second)
+
+
+def _crops(size: int):
+    """Made-up images uint8 (IMAGES, size, size, 3) and their labels."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, size, size, 3), dtype=np.uint8)
+    return images, (images[..., 0] > 200).astype(np.int32)
+
+
+if __name__ == "__main__":
+    main()

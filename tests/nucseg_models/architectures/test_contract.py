@@ -1,0 +1,256 @@
+"""What every architecture must keep to; a new one is picked up by its file."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+import nucseg_models
+from nucseg_models import search_space
+from nucseg_models.search_space import Choice, Int
+from nucseg_models.workshop import Workshop
+
+every_architecture = pytest.mark.parametrize("name", nucseg_models.names())
+EVERY_START = [
+    pytest.param(name, start, id=f"{name}-{position}")
+    for name in nucseg_models.names()
+    for position, start in enumerate(
+        [nucseg_models.get(name).paper, *nucseg_models.get(name).starts]
+    )
+]
+STEPS = 6
+
+
+def random_point(space, rng):
+    """Any hyperparameters of the search space, but the shallowest of the deep networks."""
+    point = {name: _draw(distribution, rng) for name, distribution in space.items()}
+    return point | ({"layers": 50} if "layers" in space else {})
+
+
+def _draw(distribution, rng):
+    if isinstance(distribution, Choice):
+        return distribution.options[rng.integers(len(distribution.options))]
+    if isinstance(distribution, Int):
+        return int(rng.integers(distribution.low, distribution.high + 1))
+    return float(rng.uniform(distribution.low, distribution.high))
+
+
+def smallest_side(architecture, hyperparameters):
+    """At least 32 pixels, and what the strides ask for."""
+    stride = architecture.stride(hyperparameters)
+    return -(-32 // stride) * stride
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, nuclei):
+    """A function from an architecture's name to its tiny network after a few steps on one batch:
+    (architecture, hyperparameters, model, images, targets, losses).
+    """
+    cases = {}
+
+    def train(name):
+        architecture = nucseg_models.get(name)
+        hyperparameters = tiny(architecture, optimizer="adamw", learning_rate=1e-3)
+        model = Workshop().model(architecture, hyperparameters, seed=0)
+        images = np.stack([image[:32, :32] for image in nuclei.images[:2]]) / np.float32(255)
+        labels = np.stack([labels[:32, :32] for labels in nuclei.labels[:2]])
+        targets = architecture.targets(labels, hyperparameters)
+        losses = [float(model.train_on_batch(images, targets)) for _ in range(STEPS)]
+        return architecture, hyperparameters, model, images, targets, losses
+
+    def trained_once(name):
+        if name not in cases:
+            cases[name] = train(name)
+        return cases[name]
+
+    return trained_once
+
+
+@every_architecture
+def test_its_name_is_that_of_its_file(name):
+    assert nucseg_models.get(name).name == name
+
+
+@pytest.mark.parametrize(("name", "start"), EVERY_START)
+def test_the_papers_row_and_every_start_lie_within_the_search_space(name, start):
+    search_space.check(start, nucseg_models.get(name).search_space)
+
+
+@every_architecture
+def test_the_search_space_reaches_beyond_the_papers_row(name):
+    architecture = nucseg_models.get(name)
+    rng = np.random.default_rng(0)
+    points = [random_point(architecture.search_space, rng) for _ in range(50)]
+    fixed = [key for key in architecture.paper if all(p[key] == points[0][key] for p in points)]
+    assert set(fixed) <= {"layers"}
+
+
+@every_architecture
+def test_hyperparameters_outside_of_the_search_space_are_refused_by_name(name):
+    architecture = nucseg_models.get(name)
+    for key, distribution in architecture.search_space.items():
+        with pytest.raises(ValueError, match=f"{key} must be .*got 'nonsense'") as refusal:
+            search_space.check({**architecture.paper, key: "nonsense"}, architecture.search_space)
+        assert str(distribution) in str(refusal.value)
+
+
+@every_architecture
+def test_post_processing_is_the_only_part_that_shapes_no_training_step(name):
+    architecture = nucseg_models.get(name)
+    compiled = architecture.compiled_hyperparameters(architecture.paper)
+    assert set(architecture.postprocessing()) <= set(architecture.search_space)
+    assert {"loss", "optimizer", "batch_size", "image_size", "weight_decay"} <= set(compiled)
+    assert not set(compiled) & {"learning_rate", "schedule", *architecture.postprocessing()}
+    json.dumps(dict(compiled))
+
+
+@every_architecture
+def test_the_order_of_hyperparameters_does_not_matter_to_what_is_compiled(name):
+    architecture = nucseg_models.get(name)
+    turned = dict(reversed(architecture.paper.items()))
+    assert architecture.compiled_hyperparameters(turned) == architecture.compiled_hyperparameters(
+        architecture.paper
+    )
+
+
+@pytest.mark.parametrize(("name", "start"), EVERY_START)
+def test_the_papers_row_and_every_start_build_for_the_smallest_image(name, start):
+    architecture = nucseg_models.get(name)
+    side = smallest_side(architecture, start)
+    model = architecture.build(start, side)
+    labels = np.zeros((2, side, side), np.int32)
+    assert model.input_shape == (None, side, side, 3)
+    assert model.output_shape[1:] == architecture.targets(labels, start).shape[1:]
+
+
+@every_architecture
+@pytest.mark.parametrize("seed", range(4))
+def test_random_points_of_the_search_space_build_and_give_finite_outputs(name, seed):
+    architecture = nucseg_models.get(name)
+    rng = np.random.default_rng(seed)
+    point = random_point(architecture.search_space, rng)
+    search_space.check(point, architecture.search_space)
+    side = smallest_side(architecture, point)
+    keras.utils.set_random_seed(seed)
+    outputs = architecture.build(point, side)(rng.random((1, side, side, 3), np.float32))
+    assert np.isfinite(keras.ops.convert_to_numpy(outputs)).all()
+
+
+@every_architecture
+def test_outputs_are_as_large_as_inputs_of_any_size(name, trained):
+    architecture, hyperparameters, model, *_ = trained(name)
+    stride = architecture.stride(hyperparameters)
+    for height, width in [(stride, 2 * stride), (3 * stride, stride)]:
+        outputs = model.predict_on_batch(np.zeros((1, height, width, 3), np.float32))
+        targets = architecture.targets(np.zeros((1, height, width), np.int32), hyperparameters)
+        assert outputs.shape == targets.shape
+        assert outputs.dtype == targets.dtype == np.float32
+
+
+@every_architecture
+def test_a_few_steps_lower_the_loss(name, trained):
+    *_, losses = trained(name)
+    assert np.isfinite(losses).all()
+    assert min(losses[1:]) < losses[0]
+    assert losses[-1] < losses[0]
+
+
+@every_architecture
+def test_no_weight_and_no_output_is_nan_after_training(name, trained):
+    _, _, model, images, *_ = trained(name)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert np.isfinite(model.predict_on_batch(images)).all()
+
+
+@every_architecture
+def test_every_trainable_weight_is_trained(name, trained, tiny):
+    architecture, hyperparameters, model, *_ = trained(name)
+    keras.utils.set_random_seed(0)
+    before = architecture.build(hyperparameters, None).trainable_variables
+    unchanged = [
+        variable.path
+        for variable, old in zip(model.trainable_variables, before, strict=True)
+        if np.array_equal(keras.ops.convert_to_numpy(variable), keras.ops.convert_to_numpy(old))
+    ]
+    assert unchanged == []
+
+
+@every_architecture
+def test_one_seed_gives_one_network_and_another_seed_another(name, tiny):
+    architecture = nucseg_models.get(name)
+    weights = []
+    for seed in (5, 5, 6):
+        keras.utils.set_random_seed(seed)
+        weights.append(architecture.build(tiny(architecture), None).get_weights())
+    assert all(np.array_equal(*pair) for pair in zip(*weights[:2], strict=True))
+    assert not all(np.array_equal(*pair) for pair in zip(*weights[1:], strict=True))
+
+
+@every_architecture
+def test_a_saved_model_loads_in_safe_mode_and_gives_the_same_outputs(name, trained, tmp_path):
+    _, hyperparameters, model, images, *_ = trained(name)
+    uncompiled = nucseg_models.get(name).build(hyperparameters, None)
+    uncompiled.set_weights(model.get_weights())
+    uncompiled.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    expected = uncompiled.predict_on_batch(images)
+    np.testing.assert_array_equal(loaded.predict_on_batch(images), expected)
+    np.testing.assert_allclose(expected, model.predict_on_batch(images), atol=1e-5)
+
+
+def assert_valid_labels(labels, foreground):
+    """int32, 1..n without a gap, more than 0 exactly on the foreground."""
+    assert labels.dtype == np.int32
+    assert foreground.dtype == bool
+    assert labels.shape == foreground.shape
+    numbers = np.unique(labels[labels > 0])
+    np.testing.assert_array_equal(numbers, np.arange(1, len(numbers) + 1))
+    np.testing.assert_array_equal(labels > 0, foreground)
+
+
+@every_architecture
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10_000), smoothing=st.floats(0, 4), spread=st.floats(0, 200))
+def test_any_outputs_become_valid_labels(name, seed, smoothing, spread):
+    architecture = nucseg_models.get(name)
+    rng = np.random.default_rng(seed)
+    point = random_point(architecture.search_space, rng)
+    channels = architecture.targets(np.zeros((1, 4, 4), np.int32), point).shape[-1]
+    noise = rng.standard_normal((37, 23, channels))
+    outputs = gaussian_filter(noise, (smoothing, smoothing, 0)) * spread
+    outputs = outputs.astype(np.float32)
+    foreground = architecture.foreground(outputs, point)
+    assert foreground.shape == (37, 23)
+    assert_valid_labels(architecture.postprocess(outputs, point), foreground)
+
+
+@every_architecture
+def test_a_trained_networks_outputs_become_valid_labels(name, trained):
+    architecture, hyperparameters, model, images, *_ = trained(name)
+    for outputs in model.predict_on_batch(images):
+        foreground = architecture.foreground(outputs, hyperparameters)
+        assert_valid_labels(architecture.postprocess(outputs, hyperparameters), foreground)
+
+
+@every_architecture
+def test_outputs_that_are_the_targets_give_the_nuclei_back(name, nuclei):
+    architecture = nucseg_models.get(name)
+    labels = nuclei.labels[0]
+    targets = architecture.targets(labels[None], architecture.paper)
+    outputs = ((targets[0] - 0.5) * 20).astype(np.float32)
+    np.testing.assert_array_equal(architecture.foreground(outputs, architecture.paper), labels > 0)
+
+
+@every_architecture
+def test_targets_are_finite_float32_between_0_and_1(name, nuclei):
+    architecture = nucseg_models.get(name)
+    labels = np.stack([labels[:48, :48] for labels in nuclei.labels])
+    targets = architecture.targets(labels, architecture.paper)
+    assert targets.dtype == np.float32
+    assert targets.shape[:3] == labels.shape
+    assert targets.min() == 0.0
+    assert targets.max() == 1.0
