@@ -201,11 +201,6 @@ class SweepConfig:
                 object.__setattr__(self, name, option.convert(getattr(self, name)))
             except ValueError as error:
                 problems.append(f"{flag(name)} {error}")
-        if self.test_data == self.data and self.data != "synthetic":
-            problems.append(
-                f"--test-data must be other images than --data, or the winners are tested on what "
-                f"they were trained on; both are {self.data!r}"
-            )
         refuse(problems)
 
     def to_json(self) -> dict[str, Any]:

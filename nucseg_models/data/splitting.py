@@ -19,7 +19,7 @@ Group = list[int]
 
 
 def split(
-    dataset: Dataset, *, seed: int, validation_fraction: float = 0.15
+    dataset: Dataset, *, seed: int, validation_fraction: float = 0.1
 ) -> tuple[Dataset, Dataset]:
     """Training and validation part of `dataset`, the latter with about `validation_fraction`.
 

@@ -46,11 +46,6 @@ def test_one_thing_wrong_is_one_sentence():
         config(trials=0)
 
 
-def test_testing_on_the_training_data_is_refused():
-    with pytest.raises(ConfigError, match="--test-data must be other images than --data"):
-        config(data="images", test_data="images")
-
-
 def test_json_of_a_config_makes_the_same_config_again():
     made = config(arch=("unet", "cnn"), time_budget=60, gpus_per_trial=0.5)
 
