@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from nucseg_models.deferred import keras
-from nucseg_models.search_space import Choice
-
-ACTIVATIONS = Choice("elu", "relu", "silu", "gelu", "sigmoid")
-NORMALISATIONS = Choice("none", "batch", "group")
 
 
 def normalise(x: Any, kind: str) -> Any:
-    """Batch or group normalisation of (B, H, W, C), or nothing.
+    """Batch normalisation of (B, H, W, C), or in 8 groups (less where 8 do not divide C), or none.
 
     Batch statistics are averaged with momentum 0.9: an epoch has tens of steps here, too few
     for Keras's 0.99 to catch up before the first validation.
@@ -20,7 +17,7 @@ def normalise(x: Any, kind: str) -> Any:
     if kind == "batch":
         return keras.layers.BatchNormalization(momentum=0.9)(x)
     if kind == "group":
-        return keras.layers.GroupNormalization(groups=min(8, x.shape[-1]))(x)
+        return keras.layers.GroupNormalization(groups=math.gcd(8, x.shape[-1]))(x)
     return x
 
 

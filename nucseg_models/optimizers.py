@@ -71,7 +71,7 @@ class Fused(keras.optimizers.Optimizer):
         ]
         self.read()
         self.inner.build(self._flats)
-        scalars = [v for v in self.slots() if not v.shape]
+        scalars = [v for v in self.slots() if len(v.shape) == 0]
         self._fresh = {id(v): float(ops.convert_to_numpy(v)) for v in scalars}
 
     def read(self) -> None:
@@ -130,6 +130,7 @@ def _groups(sizes: list[int]) -> list[slice]:
 
 def _scatter(flat: Any, variables: list[Any]) -> None:
     """Assign the parts of a flat vector to the variables that it joins."""
-    ends = np.cumsum([math.prod(v.shape) for v in variables])[:-1]
-    for variable, part in zip(variables, ops.split(flat, ends.tolist()), strict=True):
+    ends = np.cumsum([math.prod(v.shape) for v in variables])[:-1].tolist()
+    parts = ops.split(flat, ends) if ends else [flat]  # TensorFlow splits nothing into one part
+    for variable, part in zip(variables, parts, strict=True):
         variable.assign(ops.reshape(part, variable.shape))

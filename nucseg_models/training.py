@@ -22,7 +22,7 @@ from nucseg_models.data import Dataset
 from nucseg_models.evaluation import Evaluation, evaluate, evaluate_pixels
 from nucseg_models.metrics import PixelScores
 from nucseg_models.search_space import Hyperparameters
-from nucseg_models.workshop import Workshop
+from nucseg_models.workshop import Workshop, state
 
 
 class DivergedError(ArithmeticError):
@@ -90,6 +90,7 @@ class TrainingRun:
         self.batches = Batches(train, architecture, hyperparameters, seed)
         self.clock = Clock(start=time.time() - self.began)
         self.epochs_run = 0
+        self.has_graph = False  # nor after `load`
         self.epoch_seconds = 0.0
         self.best = PixelScores(iou=0.0, dice=0.0, accuracy=0.0)
         self.best_weights: list[NDArray[np.float32]] = []
@@ -126,7 +127,7 @@ class TrainingRun:
         """One pass; its mean loss, and the seconds that count as start: up to the first step."""
         started, first_step = time.time(), _FirstStep()
         history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=[first_step])
-        counts = self.epochs_run == 0 and len(self.batches) > 1
+        counts, self.has_graph = not self.has_graph and len(self.batches) > 1, True
         return history.history["loss"][0], (first_step.ended - started) if counts else 0.0
 
     def done(self) -> bool:
@@ -136,9 +137,13 @@ class TrainingRun:
         return self.epochs_run > 0 and time.time() + 1.1 * self.epoch_seconds > self._last_moment()
 
     def progress(self) -> float:
-        """Share of the run that is over, 0..1: of its epochs, or of its time if that is more."""
+        """Share of the run that is over, 0..1: of its epochs, or of its time if that is more.
+
+        0 before the first epoch, however long the start took: a seed so gives the same run with
+        a deadline as without, unless time does run out.
+        """
         share = self.epochs_run / self.epochs
-        if self.deadline is None:
+        if self.deadline is None or self.epochs_run == 0:
             return share
         elapsed, available = time.time() - self.began, self._last_moment() - self.began
         return min(1.0, max(share, elapsed / max(available, 1e-9)))
@@ -163,8 +168,9 @@ class TrainingRun:
 
     def save(self, folder: Path) -> None:
         """Write all that going on from here needs, about 4 times the weights, into `folder`."""
-        groups = {"weight": self.model.get_weights(), "best": self.best_weights}
-        groups["slot"] = [ops.convert_to_numpy(v) for v in self.model.optimizer.slots()]
+        variables = {"model": state(self.model), "slot": self.model.optimizer.slots()}
+        groups = {kind: [ops.convert_to_numpy(v) for v in vs] for kind, vs in variables.items()}
+        groups["best"] = self.best_weights
         arrays = {f"{kind}_{n}": a for kind, group in groups.items() for n, a in enumerate(group)}
         np.savez(folder / "state.npz", **arrays)
         counters = {
@@ -178,8 +184,8 @@ class TrainingRun:
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote."""
         groups = _arrays(folder / "state.npz")
-        self.model.set_weights(groups["weight"])
-        for variable, value in zip(self.model.optimizer.slots(), groups["slot"], strict=True):
+        variables = [*state(self.model), *self.model.optimizer.slots()]
+        for variable, value in zip(variables, groups["model"] + groups["slot"], strict=True):
             variable.assign(value)
         self.model.optimizer.read()
         self.best_weights = groups["best"]
@@ -217,8 +223,8 @@ def best_weights(state: bytes) -> list[NDArray[np.float32]]:
 
 
 def _arrays(file: Path | io.BytesIO) -> dict[str, list[Any]]:
-    """The arrays of a checkpoint by kind, each in order: "weight", "best", "slot"."""
-    groups: dict[str, list[Any]] = {"weight": [], "best": [], "slot": []}
+    """The arrays of a checkpoint by kind, each in order: "model", "best", "slot"."""
+    groups: dict[str, list[Any]] = {"model": [], "best": [], "slot": []}
     with np.load(file) as arrays:
         for key in arrays.files:
             groups[key.split("_")[0]].append(arrays[key])

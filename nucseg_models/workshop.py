@@ -72,10 +72,14 @@ def _worth_jit() -> bool:
     return bool(keras.backend.backend() == "jax")
 
 
+def state(model: Any) -> list[Any]:
+    """What training changes in a model, beside the optimizer: weights and random generators."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
 def _copy_state(source: Any, target: Any) -> None:
     """Weights and random generators of `source`; a new optimizer's state."""
-    metrics = {id(variable) for variable in target.metrics_variables}
-    kept = [variable for variable in target.variables if id(variable) not in metrics]
-    for mine, fresh in zip(kept, source.variables, strict=True):
+    for mine, fresh in zip(state(target), state(source), strict=True):
         mine.assign(ops.convert_to_numpy(fresh))
     target.optimizer.reset()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from nucseg_models.data import Dataset
+from sweeps import checkpoints
+from sweeps.failure import reason
 from sweeps.record import TrialRecord
 from sweeps.recorder import Recorder
 from sweeps.storage import Store
-
-CHECKPOINTS = "checkpoints"
+from sweeps.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -27,42 +29,29 @@ class Crowned:
     scores: Mapping[str, Any]
 
 
-def crown(
-    recorder: Recorder,
-    store: Store,
-    architectures: Sequence[str],
-    images: Mapping[str, Dataset | None],
-    resources: Mapping[str, float],
-) -> None:
+def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
     """Save each architecture's best model to best/<architecture>/ and fill in its row.
 
-    images: the validation and the test images, by these names.
-    resources: the CPUs and GPUs that a trial had.
+    resources: the CPUs and GPUs that a trial had. Returns whether all could be saved.
     """
-    tasks = {}
+    recorder, store = sweep.recorder, sweep.store
+    images = {"validation": sweep.inputs.validation, "test": sweep.inputs.test}
     references = {name: ray.put(dataset) for name, dataset in images.items()}
     worker = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"], max_calls=1)(_crown)
-    for name in architectures:
-        best = recorder.best(name)
-        if best is not None and _crowned_trial(store, name) != best.trial_id:
-            weights = store.read_bytes(f"{latest_checkpoint(store, best.trial_id)}/state.npz")
-            tasks[name] = worker.remote(best, ray.put(weights), **references)
-    for name, task in tasks.items():
-        best = recorder.best(name)
-        if best is not None:
+    tasks = []
+    for best in filter(None, map(recorder.best, sweep.config.arch)):
+        if _crowned_trial(store, best.architecture) != best.trial_id:
+            folder = checkpoints.latest(store, best.trial_id)
+            state = ray.put(store.read_bytes(f"{folder}/{checkpoints.STATE}"))
+            tasks.append((best, worker.remote(best, state, **references)))
+    whole = True
+    for best, task in tasks:
+        try:
             _keep(recorder, store, best, ray.get(task))
-
-
-def latest_checkpoint(store: Store, trial: str) -> str:
-    """The newest checkpoint folder of a trial, within the sweep's folder.
-
-    FileNotFoundError where there is none.
-    """
-    names = store.list(f"{CHECKPOINTS}/{trial}/")
-    folders = {name.rpartition("/")[0] for name in names if name.endswith("/state.npz")}
-    if not folders:
-        raise FileNotFoundError(f"trial {trial} has no checkpoint in {store.uri}/{CHECKPOINTS}")
-    return max(folders)
+        except RayError as error:  # out of memory, say: the others' winners are saved all the same
+            sweep.progress.message(f"{best.trial_id}: won, but was not saved: {reason(error)}")
+            whole = False
+    return whole
 
 
 def _crowned_trial(store: Store, architecture: str) -> str | None:
@@ -75,10 +64,11 @@ def _crowned_trial(store: Store, architecture: str) -> str | None:
 
 
 def _keep(recorder: Recorder, store: Store, best: TrialRecord, crowned: Crowned) -> None:
-    """Write the model, its description and its row."""
+    """Write the model, its row, and last its description, which says that all is there."""
     record = replace(best, **crowned.scores)
     folder = store.child("best").child(best.architecture)
     folder.write_bytes("model.keras", crowned.model)
+    recorder.replace(record)
     description = {
         "architecture": record.architecture,
         "hyperparameters": json.loads(record.hyperparameters),
@@ -93,7 +83,6 @@ def _keep(recorder: Recorder, store: Store, best: TrialRecord, crowned: Crowned)
         "output": "logits; nucseg_models.get(architecture).postprocess gives labels",
     }
     folder.write_bytes("config.json", json.dumps(description, indent=2).encode())
-    recorder.replace(record)
 
 
 def _crown(

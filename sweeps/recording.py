@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +15,11 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from sweeps.assignment import Assignment
+from sweeps.failure import reason
 from sweeps.progress import Progress
 from sweeps.record import EpochRecord, TrialRecord, canonical_json
 from sweeps.recorder import Recorder
-from sweeps.storage import Store
+from sweeps.storage import StorageError, Store
 
 RUNNING_FILE = "running.json"  # trials that have begun and not ended: what --resume goes on with
 FINAL_SCORES = ("iou", "dice", "accuracy", "map", "f1_50", "f1_70", "aji", "splits", "merges")
@@ -48,11 +52,33 @@ class SweepFacts:
     usd_per_hour: float | None
 
 
+@dataclass
+class Underway:
+    """A trial that has begun and not ended.
+
+    seconds: wall time that it has held its devices, as of the last event, stretches that were
+    lost or cut off included. since: when that event was (monotonic). figures: the newest of each.
+    """
+
+    assignment: Assignment
+    begun: datetime
+    seconds: float
+    since: float
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def see(self) -> None:
+        """An event: the devices were held until now."""
+        now = time.monotonic()
+        self.seconds, self.since = self.seconds + now - self.since, now
+
+
 class Recording(Callback):
     """Turns Tune's events into rows, stored as they happen, and shows them.
 
     A trial that failed, in whatever way, becomes a row with its reason. One that is cut off from
-    outside (by Ctrl-C, say) gets no row, but stays in running.json, to be gone on with.
+    outside (by Ctrl-C, say) gets no row, but stays in running.json, to be gone on with; so do
+    those of `waiting`, cut off in an earlier run, until they begin again. Where storage fails,
+    that is shown, and what could not be stored is stored with the next event.
     """
 
     def __init__(
@@ -61,14 +87,17 @@ class Recording(Callback):
         recorder: Recorder,
         progress: Progress,
         store: Store,
+        waiting: Iterable[Assignment] = (),
     ) -> None:
         self._facts, self._recorder = facts, recorder
         self._progress, self._store = progress, store
-        self._begun: dict[str, datetime] = {}
-        self.running: dict[str, Assignment] = {}
-        self._figures: dict[str, dict[str, Any]] = {}
+        self._waiting = {assignment.trial: assignment for assignment in waiting}
+        self._running: dict[str, Underway] = {}
         # An epoch that is run again after a loss keeps its first row.
-        self._recorded = {(row.trial_id, row.epoch) for row in recorder.curves}
+        self._recorded: set[tuple[str, int | None]] = {
+            (row.trial_id, row.epoch) for row in recorder.curves
+        }
+        self._earlier_seconds = {row.trial_id: row.seconds for row in recorder.curves}
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles what it is given for its own way to restore, which is not used."""
@@ -79,13 +108,15 @@ class Recording(Callback):
     ) -> None:
         """A worker has a trial, for the first time or again."""
         assignment = Assignment.from_config(trial.config)
-        if assignment.trial in self.running:
+        name, now = assignment.trial, time.monotonic()
+        if name in self._running:
+            self._running[name].since = now
             return
-        self._begun[assignment.trial] = datetime.now(UTC)
-        self.running[assignment.trial] = assignment
-        self._figures[assignment.trial] = {}
+        earlier = self._earlier_seconds.get(name, 0.0)
+        self._running[name] = Underway(assignment, datetime.now(UTC), earlier, now)
+        self._waiting.pop(name, None)
         self._write_running()
-        self._progress.trial_started(assignment.architecture, assignment.trial)
+        self._progress.trial_started(assignment.architecture, name)
 
     def on_trial_result(
         self,
@@ -95,79 +126,114 @@ class Recording(Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """An epoch, or a failure's reason."""
-        assignment = Assignment.from_config(trial.config)
-        self._figures[assignment.trial].update(result)
-        if "epoch" not in result:
-            return
-        if (assignment.trial, result["epoch"]) not in self._recorded:
-            self._recorded.add((assignment.trial, result["epoch"]))
-            self._recorder.epoch(self._epoch_record(assignment, result))
-        self._progress.epoch(
-            assignment.architecture,
-            assignment.trial,
-            result["epoch"],
-            assignment.epochs,
-            val_iou=result["val_iou"],
-            loss=result["loss"],
-        )
+        """An epoch, the final evaluation, or a failure's reason."""
+        underway = self._running[trial.config["trial"]]
+        underway.see()
+        earlier = [_finite(row) for row in result.get("earlier", ())]
+        figures = _finite(result)
+        for row in (*earlier, figures):
+            underway.figures.update(row)
+            self._keep_epoch(underway, row)
+        if "loss" in figures:
+            assignment = underway.assignment
+            self._progress.epoch(
+                assignment.architecture,
+                assignment.trial,
+                figures["epoch"],
+                assignment.epochs,
+                val_iou=figures["val_iou"],
+                loss=figures["loss"],
+            )
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The trial finished, was stopped by the scheduler, or told of its failure."""
         name = trial.config["trial"]
-        figures = self._figures.get(name, {})
+        if name not in self._running:
+            return
+        figures = self._running[name].figures
         if "error" in figures:
             self._end(name, "failed", figures["error"])
         else:
             self._end(name, "completed" if figures.get("finished") else "stopped")
 
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """The worker was lost; the trial will go on elsewhere, but what it cost is spent."""
+        name = trial.config["trial"]
+        if name in self._running:
+            self._running[name].see()
+            self._progress.message(f"{name}: its worker was lost, it will go on with another")
+
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The worker was lost more often than is borne, out of memory for instance."""
-        error = trial.get_error()
-        lines = str(error or "").strip().splitlines() or ["the worker was lost"]
-        self._end(trial.config["trial"], "failed", f"{type(error).__name__}: {lines[0]}"[:300])
+        name, error = trial.config["trial"], trial.get_pickled_error()
+        if name in self._running:
+            self._running[name].see()
+            self._end(name, "failed", reason(error) if error else "the worker was lost")
+
+    def unended(self) -> list[str]:
+        """Trials that have begun, in this run or an earlier one, and not ended."""
+        return [*self._waiting, *self._running]
 
     def end_running(self) -> None:
         """The time is up: what still runs counts as stopped."""
-        for name in list(self.running):
+        for name in list(self._running):
+            self._running[name].see()
             self._end(name, "stopped")
 
+    def _keep_epoch(self, underway: Underway, figures: Mapping[str, Any]) -> None:
+        """Make a row of an epoch, if the figures are one's and it has none yet."""
+        key = underway.assignment.trial, figures.get("epoch")
+        if "loss" in figures and key not in self._recorded:
+            self._recorded.add(key)
+            with self._stored():
+                self._recorder.epoch(self._epoch_record(underway, figures))
+
     def _end(self, name: str, status: str, error: str | None = None) -> None:
-        if name not in self.running:
-            return
-        record = self._trial_record(self.running[name], status, error)
-        self._recorder.ended(record)
-        del self.running[name]
+        record = self._trial_record(self._running.pop(name), status, error)
+        with self._stored():
+            self._recorder.ended(record)
         self._write_running()
         self._progress.trial_ended(record)
 
     def _write_running(self) -> None:
-        configs = [assignment.to_config() for assignment in self.running.values()]
-        self._store.write_bytes(RUNNING_FILE, json.dumps(configs, indent=1).encode())
+        running = [underway.assignment for underway in self._running.values()]
+        configs = [each.to_config() for each in (*self._waiting.values(), *running)]
+        with self._stored():
+            self._store.write_bytes(RUNNING_FILE, json.dumps(configs, indent=1).encode())
 
-    def _epoch_record(self, assignment: Assignment, result: Mapping[str, Any]) -> EpochRecord:
+    @contextmanager
+    def _stored(self) -> Iterator[None]:
+        """Storage may be away for a while: a sweep of days must not end by that."""
+        try:
+            yield
+        except StorageError as error:
+            self._progress.message(f"{error}; it will be tried again")
+
+    def _epoch_record(self, underway: Underway, figures: Mapping[str, Any]) -> EpochRecord:
         return EpochRecord(
             sweep=self._facts.sweep,
-            trial_id=assignment.trial,
-            architecture=assignment.architecture,
-            epoch=result["epoch"],
-            seconds=result["seconds"],
-            device_seconds=result["seconds"] * self._facts.devices_per_trial,
-            loss=result["loss"],
-            val_iou=result["val_iou"],
-            val_accuracy=result["val_accuracy"],
-            learning_rate=result["learning_rate"],
+            trial_id=underway.assignment.trial,
+            architecture=underway.assignment.architecture,
+            epoch=figures["epoch"],
+            seconds=underway.seconds,
+            device_seconds=underway.seconds * self._facts.devices_per_trial,
+            loss=figures["loss"],
+            val_iou=figures["val_iou"],
+            val_accuracy=figures["val_accuracy"],
+            learning_rate=figures["learning_rate"],
         )
 
-    def _trial_record(self, assignment: Assignment, status: str, error: str | None) -> TrialRecord:
+    def _trial_record(self, underway: Underway, status: str, error: str | None) -> TrialRecord:
         """The row of a trial, from the last figures that its worker sent."""
-        facts, figures = self._facts, self._figures[assignment.trial]
+        facts, assignment, figures = self._facts, underway.assignment, underway.figures
         hyperparameters = assignment.hyperparameters
-        device_seconds = figures.get("seconds", 0.0) * facts.devices_per_trial
+        device_seconds = underway.seconds * facts.devices_per_trial
         price = facts.usd_per_hour
         measured: dict[str, Any] = {name: figures.get(name) for name in MEASURED}
         measured |= validation_scores(figures)
@@ -192,11 +258,19 @@ class Recording(Callback):
             device_seconds=device_seconds,
             usd=None if price is None else device_seconds / 3600 * price,
             **measured,
-            started_at=self._begun[assignment.trial],
+            started_at=underway.begun,
             ended_at=datetime.now(UTC),
             git_commit=facts.git_commit,
             versions=facts.versions,
         )
+
+
+def _finite(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures, with None for a number that is none."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }
 
 
 def validation_scores(figures: Mapping[str, Any]) -> dict[str, Any]:

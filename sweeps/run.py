@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from sweeps.command_line import parse
 from sweeps.config import ConfigError, SweepConfig, check_name_is_free
 from sweeps.inputs import Inputs, read, weights_path
 from sweeps.progress import Progress
+from sweeps.quiet import silence_ray
 from sweeps.record import SCHEMA_VERSION
 from sweeps.recorder import CURVES_FILE, SUMMARY_FILE, Recorder
 from sweeps.storage import StorageError, Store, open_store
@@ -45,7 +45,7 @@ def _run(config: SweepConfig) -> int:
     accepted = any(nucseg_models.get(name).accepts_pretrained() for name in config.arch)
     pretrained = weights_path(config, accepted=accepted)
     inputs = read(config)
-    recorder = Recorder.resumed(store)
+    recorder = _recorder(store)
     if not config.resume:
         recorder.describe(_description(config, inputs))
     progress = Progress(
@@ -55,16 +55,28 @@ def _run(config: SweepConfig) -> int:
         quiet=config.quiet,
         earlier=recorder.trials,
     )
-    whole = _search(Sweep(config, inputs, store, recorder, progress, pretrained, started))
+    try:
+        whole = _search(Sweep(config, inputs, store, recorder, progress, pretrained, started))
+    except KeyboardInterrupt:  # while Ray started or winners were saved; Tune hears the others
+        whole = False
+        recorder.flush()
     return _say_the_end(config, store, recorder, whole=whole)
+
+
+def _recorder(store: Store) -> Recorder:
+    """A recorder that goes on from what is stored, if anything is."""
+    try:
+        return Recorder.resumed(store)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _search(sweep: Sweep) -> bool:
     """Search, and show how it goes; whether all trials came to their end."""
+    silence_ray()
     # Ray takes seconds to import: not before all that was asked is known to be right.
     from sweeps.search import search  # noqa: PLC0415
 
-    warnings.filterwarnings("ignore", module="ray")
     with sweep.progress as progress:
         progress.message(_opening(sweep.config, sweep.inputs))
         return search(sweep)
@@ -73,12 +85,12 @@ def _search(sweep: Sweep) -> bool:
 def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole: bool) -> int:
     """The winners, where everything is, and how to go on; the exit status."""
     files = {"summary": f"{store.uri}/{SUMMARY_FILE}", "curves": f"{store.uri}/{CURVES_FILE}"}
-    if whole:
+    if whole and any(record.is_best for record in recorder.trials):
         files["winners"] = f"{store.uri}/best/"
     print(winners_table(recorder.trials, files))
     if not whole:
         print(
-            "Stopped before all trials had ended. To go on:\n"
+            "Stopped before the end. To go on:\n"
             f"python sweeps/run.py --resume --name {config.name} --results {config.results}"
         )
         return INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ def _scheduler(kind: str, epochs: int) -> TrialScheduler:
     }
     if kind == "hyperband":
         return HyperBandScheduler(**settings, reduction_factor=REDUCTION)
-    grace = max(1, epochs // REDUCTION**RUNGS)
+    grace = math.ceil(epochs / REDUCTION**RUNGS)  # the first rung; each next is thrice as far
     return ASHAScheduler(
         **settings, grace_period=grace, reduction_factor=REDUCTION, stop_last_trials=False
     )

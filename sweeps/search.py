@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,7 +16,7 @@ import ray
 from ray import tune
 
 import nucseg_models
-from sweeps import crowning, provenance
+from sweeps import checkpoints, crowning, provenance
 from sweeps.assignment import DEFAULT_EPOCHS, Assignment
 from sweeps.config import SweepConfig
 from sweeps.record import canonical_json
@@ -28,24 +27,15 @@ from sweeps.searcher import PastTrial, StudyPerArchitecture
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
 
-# Ray's own files and messages, which the record and the display replace.
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_WARN_THRESHOLD_S": "60",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-}
-
 
 @contextmanager
 def ray_running(config: SweepConfig) -> Iterator[Mapping[str, float]]:
     """Ray, started for this sweep and ended after it; yields what one trial may use."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    environment = {"KERAS_BACKEND": config.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {
+        "KERAS_BACKEND": config.backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a slow end of one trial would lose the next
+    }
     ray.init(
         include_dashboard=False,
         log_to_driver=False,
@@ -53,7 +43,6 @@ def ray_running(config: SweepConfig) -> Iterator[Mapping[str, float]]:
         runtime_env={"env_vars": environment},
     )
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         gpus = config.gpus_per_trial
         if gpus is None:
@@ -64,20 +53,27 @@ def ray_running(config: SweepConfig) -> Iterator[Mapping[str, float]]:
 
 
 def search(sweep: Sweep) -> bool:
-    """Run all trials, then save the winners; False if it was cut off before all had ended."""
+    """Run all trials, then save the winners; False if it was cut off before the end."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    waiting = _waiting(sweep)
+    searcher = _searcher(sweep, waiting)
     with ray_running(sweep.config) as resources:
-        recording = Recording(_facts(sweep, resources), sweep.recorder, sweep.progress, sweep.store)
-        searcher = _searcher(sweep)
-        _tuner(sweep, resources, searcher, recording).fit()
-        if sweep.deadline is not None and time.time() >= sweep.deadline:
+        recording = Recording(
+            _facts(sweep, resources), sweep.recorder, sweep.progress, sweep.store, waiting
+        )
+        if not searcher.is_done():
+            _tuner(sweep, resources, searcher, recording).fit()
+        time_is_up = sweep.deadline is not None and time.time() >= sweep.deadline
+        if time_is_up:
             recording.end_running()
-        whole = not recording.running and not searcher.has_more()
+        whole = time_is_up or searcher.is_done()
         if whole:
             sweep.progress.message("saving the winners")
-            images = {"validation": sweep.inputs.validation, "test": sweep.inputs.test}
-            crowning.crown(sweep.recorder, sweep.store, sweep.config.arch, images, resources)
-            _remove_checkpoints(sweep.store)
+            whole = crowning.crown(sweep, resources)
     sweep.recorder.flush()
+    if whole and not recording.unended():
+        checkpoints.remove(sweep.store)
+        sweep.store.delete(RUNNING_FILE)
     return whole
 
 
@@ -95,7 +91,7 @@ def _facts(sweep: Sweep, resources: Mapping[str, float]) -> SweepFacts:
     )
 
 
-def _searcher(sweep: Sweep) -> StudyPerArchitecture:
+def _searcher(sweep: Sweep, waiting: list[Assignment]) -> StudyPerArchitecture:
     """The studies, told of what ended and what was cut off in earlier runs of this sweep."""
     return StudyPerArchitecture(
         sweep.config,
@@ -103,7 +99,7 @@ def _searcher(sweep: Sweep) -> StudyPerArchitecture:
         deadline=sweep.deadline,
         pretrained=sweep.pretrained,
         past=_past_trials(sweep.recorder),
-        waiting=_waiting(sweep),
+        waiting=waiting,
     )
 
 
@@ -131,8 +127,8 @@ def _tuner(
             trial_dirname_creator=lambda trial: str(trial.config["trial"]),
         ),
         run_config=tune.RunConfig(
-            name=crowning.CHECKPOINTS,
-            storage_path=sweep.store.uri,
+            name=checkpoints.next_run(sweep.store),
+            storage_path=f"{_absolute(sweep.store)}/{checkpoints.FOLDER}",
             callbacks=[recording],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
@@ -172,6 +168,7 @@ def _waiting(sweep: Sweep) -> list[Assignment]:
         configs = json.loads(sweep.store.read_bytes(RUNNING_FILE))
     except FileNotFoundError:
         return []
+    ended = {record.trial_id for record in sweep.recorder.trials}
     return [
         replace(
             assignment,
@@ -179,21 +176,16 @@ def _waiting(sweep: Sweep) -> list[Assignment]:
             checkpoint=_checkpoint(sweep.store, assignment.trial),
         )
         for assignment in map(Assignment.from_config, configs)
-        if assignment.architecture in sweep.config.arch
+        if assignment.trial not in ended  # the driver was killed as it wrote this down
     ]
 
 
 def _checkpoint(store: Store, trial: str) -> str | None:
-    try:
-        return f"{store.uri}/{crowning.latest_checkpoint(store, trial)}"
-    except FileNotFoundError:
-        return None
+    """URI of a trial's newest checkpoint, if it has one."""
+    folder = checkpoints.latest(store, trial)
+    return folder and f"{_absolute(store)}/{folder}"
 
 
-def _remove_checkpoints(store: Store) -> None:
-    """All winners are saved: what was kept to go on from is no longer needed."""
-    for name in store.list(f"{crowning.CHECKPOINTS}/"):
-        store.delete(name)
-    if "://" not in store.uri:
-        shutil.rmtree(f"{store.uri}/{crowning.CHECKPOINTS}", ignore_errors=True)
-    store.delete(RUNNING_FILE)
+def _absolute(store: Store) -> str:
+    """The store's URI as workers understand it, whose working folders are their own."""
+    return store.uri if "://" in store.uri else str(Path(store.uri).absolute())

@@ -198,7 +198,8 @@ def _branch(
     }
     ended = [trial for trial in past if trial_architecture(trial.trial) == architecture.name]
     cut_off = [trial for trial in waiting if trial.architecture == architecture.name]
-    begun = 1 + max((trial_number(trial.trial) for trial in (*ended, *cut_off)), default=-1)
+    names = [trial.trial for trial in ended] + [trial.trial for trial in cut_off]
+    begun = 1 + max(map(trial_number, names), default=-1)
     # Seeded by how far it has come: a search that is resumed must not draw the same again.
     seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
     study = optuna.create_study(direction="maximize", sampler=_sampler(config, seed))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from nucseg_models.metrics import PixelScores
 from nucseg_models.training import EpochReport, TrainingRun
 from nucseg_models.workshop import Workshop
 from sweeps.assignment import Assignment
+from sweeps.checkpoints import CURVE
+from sweeps.failure import reason
 
 # Kept warm from trial to trial: a worker builds a training graph once where shapes allow.
 WORKSHOP = Workshop()
@@ -31,7 +33,6 @@ def run_trial(config: dict[str, Any], *, train: Dataset, validation: Dataset) ->
     that the worker stays warm and the sweep goes on.
     """
     assignment = Assignment.from_config(config)
-    began = time.time()
     if not _prepared:
         device.prepare(assignment.threads)
         _prepared.add(assignment.threads)
@@ -39,15 +40,7 @@ def run_trial(config: dict[str, Any], *, train: Dataset, validation: Dataset) ->
     try:
         _train(assignment, train, validation)
     except Exception as error:  # whatever goes wrong in one trial must not end the sweep
-        seconds = time.time() - began
-        tune.report({"error": reason(error), "seconds": seconds, "device": device.name()})
-
-
-def reason(error: Exception) -> str:
-    """A failure in one line: its kind and the message's first line, at most 300 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kind = type(error).__name__
-    return f"{kind}: {lines[0]}"[:300] if lines else kind
+        tune.report({"error": reason(error), "device": device.name()})
 
 
 def _train(assignment: Assignment, train: Dataset, validation: Dataset) -> None:
@@ -64,24 +57,34 @@ def _train(assignment: Assignment, train: Dataset, validation: Dataset) -> None:
         deadline=assignment.deadline,
         workshop=WORKSHOP,
     )
-    _restore(run, assignment)
+    earlier = _restore(run, assignment)
+    curve = [*earlier]
     facts = {**_model_facts(run, assignment), "device": device.name()}
-    while True:
-        report = run.epoch()
+    ended: dict[str, Any] = {}
+    while not (ended or run.done()):
+        figures = _epoch_figures(run, run.epoch())
         ended = _finish(run) if run.done() else {}
-        _report(run, {**facts, **_epoch_figures(run, report), **ended})
-        if ended:
-            return
+        curve.append(figures)
+        _report(run, {**facts, "earlier": earlier, **figures, **ended}, curve)
+        earlier = []  # told once
+    if not ended:  # gone on with after its last epoch, or the time ran out after an epoch
+        _report(run, {**facts, "earlier": earlier, **_finish(run)}, curve)
 
 
-def _restore(run: TrainingRun, assignment: Assignment) -> None:
-    """Go on from this trial's checkpoint: Tune's own, or that of the sweep that is resumed."""
+def _restore(run: TrainingRun, assignment: Assignment) -> list[dict[str, Any]]:
+    """Go on from this trial's checkpoint: Tune's own, or that of the sweep that is resumed.
+
+    Returns the figures of the epochs before: the driver may have missed some as it was cut off.
+    """
     checkpoint = tune.get_checkpoint()
     if checkpoint is None and assignment.checkpoint:
         checkpoint = tune.Checkpoint(assignment.checkpoint)
-    if checkpoint is not None:
-        with checkpoint.as_directory() as folder:
-            run.load(Path(folder))
+    if checkpoint is None:
+        return []
+    with checkpoint.as_directory() as folder:
+        run.load(Path(folder))
+        curve: list[dict[str, Any]] = json.loads((Path(folder) / CURVE).read_text())
+    return curve
 
 
 def _model_facts(run: TrainingRun, assignment: Assignment) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _model_facts(run: TrainingRun, assignment: Assignment) -> dict[str, Any]:
 
 
 def _epoch_figures(run: TrainingRun, report: EpochReport) -> dict[str, Any]:
-    """What an epoch adds: its own figures, the best so far, and the time spent until now."""
+    """What an epoch adds: its own figures, the best so far, and what was spent until now."""
     return {
         "epoch": report.epoch,
         "loss": report.loss,
@@ -102,11 +105,7 @@ def _epoch_figures(run: TrainingRun, report: EpochReport) -> dict[str, Any]:
         "val_accuracy": report.validation.accuracy,
         **_scores("best", run.best),
         "images_per_second": report.images_per_second,
-        "start_seconds": run.clock.start,
-        "train_seconds": run.clock.train,
-        "eval_seconds": run.clock.evaluate,
-        "seconds": run.clock.total,
-        "peak_memory_bytes": device.peak_memory_bytes(),
+        **_spent(run),
     }
 
 
@@ -120,8 +119,17 @@ def _finish(run: TrainingRun) -> dict[str, Any]:
         "train_iou": training.iou,
         "train_accuracy": training.accuracy,
         "predict_seconds": evaluation.predict_seconds,
+        **_spent(run),
+    }
+
+
+def _spent(run: TrainingRun) -> dict[str, float]:
+    """Where the time went, and the memory that it took."""
+    return {
+        "start_seconds": run.clock.start,
+        "train_seconds": run.clock.train,
         "eval_seconds": run.clock.evaluate,
-        "seconds": run.clock.total,
+        "peak_memory_bytes": device.peak_memory_bytes(),
     }
 
 
@@ -129,8 +137,9 @@ def _scores(prefix: str, scores: PixelScores) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in asdict(scores).items()}
 
 
-def _report(run: TrainingRun, figures: dict[str, Any]) -> None:
+def _report(run: TrainingRun, figures: dict[str, Any], curve: list[dict[str, Any]]) -> None:
     """Tell the driver, with all that is needed to go on from here elsewhere."""
     with tempfile.TemporaryDirectory() as folder:
         run.save(Path(folder))
+        (Path(folder) / CURVE).write_text(json.dumps(curve))
         tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))

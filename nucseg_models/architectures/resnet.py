@@ -26,8 +26,9 @@ class ResNet(Pixelwise):
     convolutions on the main path of Keras's own ResNet152 (1 at the input, 3 in each of 50
     bottleneck blocks; the 4 projections of shortcuts are beside the path) and, in place of the
     classifier, the convolution that puts out the mask. Between the two, a decoder climbs from
-    stride 32 to 1: at each step bilinear doubling, the encoder's features of that scale, one
-    3x3 convolution; it is counted apart.
+    stride 32 to 1: at each step doubling (each pixel repeated, as in feature pyramid networks, Lin
+    et al., CVPR 2017), the encoder's features of that scale, one 3x3 convolution; it is counted
+    apart.
     """
 
     name = "resnet"
@@ -129,7 +130,8 @@ def _up(x: Any, skip: Any, hyperparameters: Hyperparameters) -> Any:
     """Twice the size; joined with the encoder's features of that size; one convolution."""
     style = {key: hyperparameters[key] for key in ("normalisation", "activation")}
     x = layers.convolution(x, int(hyperparameters["decoder_width"]), kernel=1, **style)
-    x = keras.layers.UpSampling2D(interpolation="bilinear")(x)
+    # Not bilinear: with that, Keras cannot trace a TensorFlow graph for images of any size.
+    x = keras.layers.UpSampling2D()(x)
     if skip is not None:
         x = keras.layers.Concatenate()([x, skip])
     return layers.convolution(x, int(hyperparameters["decoder_width"]), **style)

@@ -48,7 +48,7 @@ def smallest_side(architecture, hyperparameters):
 @pytest.fixture(scope="module")
 def trained(tiny, nuclei):
     """A function from an architecture's name to its tiny network after a few steps on one batch:
-    (architecture, hyperparameters, model, images, targets, losses).
+    (architecture, hyperparameters, model, images, first weights, losses).
     """
     cases = {}
 
@@ -56,11 +56,12 @@ def trained(tiny, nuclei):
         architecture = nucseg_models.get(name)
         hyperparameters = tiny(architecture, optimizer="adamw", learning_rate=1e-3)
         model = Workshop().model(architecture, hyperparameters, seed=0)
+        first_weights = model.get_weights()
         images = np.stack([image[:32, :32] for image in nuclei.images[:2]]) / np.float32(255)
         labels = np.stack([labels[:32, :32] for labels in nuclei.labels[:2]])
         targets = architecture.targets(labels, hyperparameters)
         losses = [float(model.train_on_batch(images, targets)) for _ in range(STEPS)]
-        return architecture, hyperparameters, model, images, targets, losses
+        return architecture, hyperparameters, model, images, first_weights, losses
 
     def trained_once(name):
         if name not in cases:
@@ -128,7 +129,7 @@ def test_the_papers_row_and_every_start_build_for_the_smallest_image(name, start
 
 
 @every_architecture
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_points_of_the_search_space_build_and_give_finite_outputs(name, seed):
     architecture = nucseg_models.get(name)
     rng = np.random.default_rng(seed)
@@ -144,7 +145,8 @@ def test_random_points_of_the_search_space_build_and_give_finite_outputs(name, s
 def test_outputs_are_as_large_as_inputs_of_any_size(name, trained):
     architecture, hyperparameters, model, *_ = trained(name)
     stride = architecture.stride(hyperparameters)
-    for height, width in [(stride, 2 * stride), (3 * stride, stride)]:
+    # One after the other through one compiled function, as in inference.
+    for height, width in [(32, 32), (5 * stride, 3 * stride), (3 * stride, 5 * stride)]:
         outputs = model.predict_on_batch(np.zeros((1, height, width, 3), np.float32))
         targets = architecture.targets(np.zeros((1, height, width), np.int32), hyperparameters)
         assert outputs.shape == targets.shape
@@ -167,27 +169,23 @@ def test_no_weight_and_no_output_is_nan_after_training(name, trained):
 
 
 @every_architecture
-def test_every_trainable_weight_is_trained(name, trained, tiny):
-    architecture, hyperparameters, model, *_ = trained(name)
-    keras.utils.set_random_seed(0)
-    before = architecture.build(hyperparameters, None).trainable_variables
+def test_every_weight_is_trained(name, trained):
+    _, _, model, _, first_weights, _ = trained(name)
     unchanged = [
         variable.path
-        for variable, old in zip(model.trainable_variables, before, strict=True)
-        if np.array_equal(keras.ops.convert_to_numpy(variable), keras.ops.convert_to_numpy(old))
+        for variable, first in zip(model.weights, first_weights, strict=True)
+        if np.array_equal(keras.ops.convert_to_numpy(variable), first)
     ]
     assert unchanged == []
 
 
 @every_architecture
-def test_one_seed_gives_one_network_and_another_seed_another(name, tiny):
-    architecture = nucseg_models.get(name)
-    weights = []
-    for seed in (5, 5, 6):
-        keras.utils.set_random_seed(seed)
-        weights.append(architecture.build(tiny(architecture), None).get_weights())
-    assert all(np.array_equal(*pair) for pair in zip(*weights[:2], strict=True))
-    assert not all(np.array_equal(*pair) for pair in zip(*weights[1:], strict=True))
+@pytest.mark.parametrize(("seed", "is_same"), [(0, True), (1, False)])
+def test_one_seed_gives_one_network_and_another_seed_another(name, seed, is_same, trained):
+    architecture, hyperparameters, _, _, first_weights, _ = trained(name)
+    keras.utils.set_random_seed(seed)
+    weights = architecture.build(hyperparameters, None).get_weights()
+    assert all(map(np.array_equal, weights, first_weights)) is is_same
 
 
 @every_architecture
@@ -197,8 +195,8 @@ def test_a_saved_model_loads_in_safe_mode_and_gives_the_same_outputs(name, train
     uncompiled.set_weights(model.get_weights())
     uncompiled.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    expected = uncompiled.predict_on_batch(images)
-    np.testing.assert_array_equal(loaded.predict_on_batch(images), expected)
+    expected = uncompiled(images)
+    np.testing.assert_array_equal(loaded(images), expected)
     np.testing.assert_allclose(expected, model.predict_on_batch(images), atol=1e-5)
 
 

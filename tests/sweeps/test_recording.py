@@ -1,0 +1,310 @@
+"""Tune's events become rows, and running.json says what is to be gone on with."""
+
+import io
+import json
+import math
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError
+from rich.console import Console
+
+import nucseg_models
+from sweeps.assignment import Assignment
+from sweeps.progress import Progress
+from sweeps.recorder import SUMMARY_FILE, Recorder
+from sweeps.recording import RUNNING_FILE, Recording, SweepFacts
+from sweeps.storage import open_store
+
+FACTS = SweepFacts(
+    sweep="night",
+    backend="tensorflow",
+    dataset="synthetic",
+    dataset_sha256="0" * 64,
+    git_commit=None,
+    versions='{"keras": "3.15.1"}',
+    devices_per_trial=2.0,
+    usd_per_hour=3.6,
+)
+MEASURED = {
+    "device": "cpu",
+    "parameters": 10,
+    "flops_per_image": 20.0,
+    "start_seconds": 1.0,
+    "train_seconds": 2.0,
+    "eval_seconds": 0.5,
+    "images_per_second": 30.0,
+    "peak_memory_bytes": 1000,
+}
+
+
+def assigned(number=0, architecture="cnn"):
+    return Assignment(
+        trial=f"{architecture}-{number:04d}",
+        architecture=architecture,
+        hyperparameters=dict(nucseg_models.get(architecture).paper),
+        epochs=3,
+        seed=5,
+        is_paper=number == 0,
+        threads=1,
+    )
+
+
+def epoch(number, iou, **more):
+    best = {"best_iou": iou, "best_dice": iou, "best_accuracy": 0.9}
+    scores = {"val_iou": iou, "val_accuracy": 0.9, "loss": 1.0, "learning_rate": 0.1}
+    return {"epoch": number, **scores, **best, **MEASURED, **more}
+
+
+FINAL = {
+    "finished": True,
+    **{
+        f"final_{name}": 0.75
+        for name in ("iou", "dice", "accuracy", "map", "f1_50", "f1_70", "aji")
+    },
+    "final_splits": 3,
+    "final_merges": 4,
+    "train_iou": 0.8,
+    "train_accuracy": 0.95,
+    "predict_seconds": 0.01,
+}
+
+
+@dataclass
+class Desk:
+    """A recording, the files and lines that it writes, and the clock that it looks at."""
+
+    recording: Recording
+    recorder: Recorder
+    store: Any
+    lines: io.StringIO
+    clock: list[float]
+
+    def tell(self, event: str, assignment: Assignment, *, after: float = 0, **info: Any) -> None:
+        """An event of Tune's, `after` seconds."""
+        self.clock[0] += after
+        error = info.pop("error", None)
+        trial = SimpleNamespace(config=assignment.to_config(), get_pickled_error=lambda: error)
+        getattr(self.recording, event)(0, [], trial, **info)
+
+    def running(self) -> list[str]:
+        kept = json.loads(self.store.read_bytes(RUNNING_FILE))
+        return [Assignment.from_config(config).trial for config in kept]
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("sweeps.recording.time.monotonic", lambda: clock[0])
+    return new_desk(tmp_path / "night", clock)
+
+
+def new_desk(folder, clock, waiting=()):
+    store, lines = open_store(folder), io.StringIO()
+    recorder = Recorder.resumed(store)
+    progress = Progress(["cnn", "unet"], 4, console=Console(file=lines))
+    return Desk(Recording(FACTS, recorder, progress, store, waiting), recorder, store, lines, clock)
+
+
+def test_a_completed_trial_is_a_row_with_its_final_scores(desk):
+    trial = assigned()
+    desk.tell("on_trial_start", trial)
+    desk.tell("on_trial_result", trial, after=10, result=epoch(1, 0.5))
+    desk.tell("on_trial_result", trial, after=5, result=epoch(2, 0.25, **FINAL))
+    desk.tell("on_trial_complete", trial, after=0.1)
+
+    (row,) = Recorder.resumed(desk.store).trials
+    assert (row.trial_id, row.status, row.error) == ("cnn-0000", "completed", None)
+    assert (row.is_paper, row.is_best, row.seed) == (True, True, 5)
+    assert (row.epochs_planned, row.epochs_run) == (3, 2)
+    assert (row.val_iou, row.val_map, row.val_splits, row.val_merges) == (0.75, 0.75, 3, 4)
+    assert (row.train_iou, row.train_accuracy, row.test_iou) == (0.8, 0.95, None)
+    assert {name: getattr(row, name) for name in MEASURED} == MEASURED
+    assert json.loads(row.hyperparameters) == trial.hyperparameters
+    assert (row.optimizer, row.learning_rate, row.batch_size, row.image_size) == (
+        ("adam", 0.1, 32, 128)
+    )
+    assert row.started_at <= row.ended_at
+
+
+def test_cost_is_the_wall_time_that_devices_were_held(desk):
+    trial = assigned()
+    desk.tell("on_trial_start", trial)
+    desk.tell("on_trial_result", trial, after=10, result=epoch(1, 0.5))
+    desk.tell("on_trial_result", trial, after=5, result=epoch(2, 0.5, **FINAL))
+    desk.tell("on_trial_complete", trial)
+
+    (row,) = desk.recorder.trials
+    assert row.device_seconds == 30.0  # 15 s on two devices
+    assert row.usd == pytest.approx(30.0 / 3600 * 3.6)
+    assert [(r.seconds, r.device_seconds) for r in desk.recorder.curves] == [(10, 20), (15, 30)]
+
+
+def test_without_a_price_there_is_no_cost_in_dollars(desk):
+    desk.recording._facts = replace(FACTS, usd_per_hour=None)
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_complete", assigned())
+
+    assert desk.recorder.trials[0].usd is None
+
+
+def test_a_trial_that_the_scheduler_stopped_has_the_scores_of_its_best_epoch(desk):
+    trial = assigned(1)
+    desk.tell("on_trial_start", trial)
+    desk.tell("on_trial_result", trial, result=epoch(1, 0.5))
+    desk.tell("on_trial_result", trial, result=epoch(2, 0.25, best_iou=0.5, best_dice=0.6))
+    desk.tell("on_trial_complete", trial)
+
+    (row,) = desk.recorder.trials
+    assert (row.status, row.error, row.epochs_run) == ("stopped", None, 2)
+    assert (row.val_iou, row.val_dice, row.val_map) == (0.5, 0.6, None)
+    assert [r.val_iou for r in desk.recorder.curves] == [0.5, 0.25]
+
+
+def test_a_trial_that_told_of_its_failure_is_a_row_with_the_reason(desk):
+    trial = assigned(1)
+    desk.tell("on_trial_start", trial)
+    desk.tell("on_trial_result", trial, after=2, result=epoch(1, 0.5))
+    error = "DivergedError: loss became nan in epoch 2"
+    desk.tell("on_trial_result", trial, after=1, result={"error": error, "device": "cpu"})
+    desk.tell("on_trial_complete", trial)
+
+    (row,) = desk.recorder.trials
+    assert (row.status, row.error, row.epochs_run) == ("failed", error, 1)
+    assert (row.is_best, row.device_seconds) == (False, 6.0)
+    assert f"cnn-0001: failed: {error}" in desk.lines.getvalue()
+
+
+def test_a_trial_whose_worker_was_lost_too_often_is_a_row_with_the_reason(desk):
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_result", assigned(), after=4, result=epoch(1, 0.5))
+    desk.tell("on_trial_error", assigned(), after=3, error=ActorDiedError())
+    desk.tell("on_trial_start", assigned(1))
+    desk.tell("on_trial_error", assigned(1), error=None)
+
+    first, second = desk.recorder.trials
+    assert (first.status, first.epochs_run, first.device_seconds) == ("failed", 1, 14.0)
+    assert first.error.startswith("ActorDiedError: The actor died")
+    assert second.error == "the worker was lost"
+    assert desk.running() == []
+
+
+def test_work_that_was_lost_and_repeated_is_counted_and_its_epochs_keep_their_first_row(desk):
+    trial = assigned()
+    desk.tell("on_trial_start", trial)
+    desk.tell("on_trial_result", trial, after=10, result=epoch(1, 0.5))
+    desk.tell("on_trial_recover", trial, after=4)  # the worker was lost in epoch 2
+    desk.tell("on_trial_start", trial, after=100)  # nobody held a device meanwhile
+    desk.tell("on_trial_result", trial, after=11, result=epoch(1, 0.3))
+    desk.tell("on_trial_result", trial, after=5, result=epoch(2, 0.6, **FINAL))
+    desk.tell("on_trial_complete", trial)
+
+    assert [(r.epoch, r.val_iou) for r in desk.recorder.curves] == [(1, 0.5), (2, 0.6)]
+    assert desk.recorder.trials[0].device_seconds == 2 * (10 + 4 + 11 + 5)
+    assert desk.lines.getvalue().count("started") == 1
+    assert "cnn-0000: its worker was lost" in desk.lines.getvalue()
+
+
+def test_running_json_holds_what_has_begun_and_not_ended(desk):
+    for number in range(3):
+        desk.tell("on_trial_start", assigned(number))
+    desk.tell("on_trial_complete", assigned(1))
+
+    assert desk.running() == ["cnn-0000", "cnn-0002"]
+    assert [row.trial_id for row in desk.recorder.trials] == ["cnn-0001"]
+    assert desk.recording.unended() == ["cnn-0000", "cnn-0002"]
+
+
+def test_what_waits_from_an_earlier_run_stays_in_running_json_until_it_ends(desk, tmp_path):
+    waiting = [assigned(number) for number in range(3)]
+    again = new_desk(tmp_path / "night", desk.clock, waiting)
+    again.tell("on_trial_start", waiting[1])
+    assert sorted(again.running()) == ["cnn-0000", "cnn-0001", "cnn-0002"]
+
+    again.tell("on_trial_complete", waiting[1])
+    assert again.running() == again.recording.unended() == ["cnn-0000", "cnn-0002"]
+
+
+def test_a_trial_that_goes_on_keeps_its_rows_and_its_cost(desk, tmp_path):
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_result", assigned(), after=10, result=epoch(1, 0.5))
+    desk.recorder.flush()
+
+    again = new_desk(tmp_path / "night", desk.clock, [assigned()])
+    again.tell("on_trial_start", assigned())
+    again.clock[0] += 7
+    result = epoch(3, 0.6, earlier=[epoch(1, 0.1), epoch(2, 0.3)], **FINAL)  # 2 was not told of
+    again.tell("on_trial_result", assigned(), after=1, result=result)
+    again.tell("on_trial_complete", assigned())
+
+    curve = Recorder.resumed(desk.store).curves
+    assert [(r.epoch, r.val_iou, r.seconds) for r in curve] == [
+        *((1, 0.5, 10.0), (2, 0.3, 18.0), (3, 0.6, 18.0))
+    ]
+    assert again.recorder.trials[0].device_seconds == 36.0
+
+
+def test_a_trial_that_only_had_to_be_evaluated_is_completed_without_a_new_epoch(desk):
+    trial = assigned()
+    desk.tell("on_trial_start", trial)
+    earlier = [epoch(1, 0.25), epoch(2, 0.5)]  # of a run that was cut off before it told of them
+    desk.tell("on_trial_result", trial, after=5, result={"earlier": earlier, **FINAL})
+    desk.tell("on_trial_complete", trial)
+
+    (row,) = desk.recorder.trials
+    assert (row.status, row.epochs_run, row.val_iou) == ("completed", 2, 0.75)
+    assert (row.parameters, row.train_seconds) == (10, 2.0)
+    assert [(r.epoch, r.val_iou) for r in desk.recorder.curves] == [(1, 0.25), (2, 0.5)]
+
+
+def test_when_the_time_is_up_what_runs_counts_as_stopped(desk):
+    desk.tell("on_trial_start", assigned(0))
+    desk.tell("on_trial_result", assigned(0), result=epoch(1, 0.5))
+    desk.tell("on_trial_start", assigned(1))
+    desk.clock[0] += 3
+    desk.recording.end_running()
+
+    assert [(r.status, r.val_iou, r.device_seconds) for r in desk.recorder.trials] == [
+        ("stopped", 0.5, 6.0),
+        ("stopped", None, 6.0),
+    ]
+    assert desk.running() == desk.recording.unended() == []
+
+
+def test_a_figure_that_is_no_number_is_left_empty(desk):
+    desk.tell("on_trial_start", assigned())
+    result = epoch(1, 0.5, loss=math.inf, images_per_second=math.nan)
+    desk.tell("on_trial_result", assigned(), result=result)
+    desk.tell("on_trial_complete", assigned())
+
+    assert desk.recorder.curves[0].loss is None
+    assert desk.recorder.trials[0].images_per_second is None
+
+
+def test_an_end_that_is_told_twice_is_one_row(desk):
+    desk.tell("on_trial_start", assigned())
+    for event in ("on_trial_complete", "on_trial_complete", "on_trial_error", "on_trial_recover"):
+        desk.tell(event, assigned())
+
+    assert len(desk.recorder.trials) == 1
+
+
+def test_while_storage_fails_a_sweep_goes_on_and_its_rows_are_stored_later(desk, tmp_path):
+    (tmp_path / "night").write_text("a file where the sweep's folder should be")
+    desk.tell("on_trial_start", assigned(0))
+    desk.tell("on_trial_result", assigned(0), result=epoch(1, 0.5))
+    desk.tell("on_trial_complete", assigned(0))
+    assert "can't be written" in desk.lines.getvalue()
+
+    (tmp_path / "night").unlink()
+    desk.tell("on_trial_start", assigned(1))
+    desk.tell("on_trial_complete", assigned(1))
+    assert desk.store.exists(SUMMARY_FILE)
+    assert len(Recorder.resumed(desk.store).trials) == 2
+    assert len(Recorder.resumed(desk.store).curves) == 1
+
+
+def test_tune_may_pickle_a_recording(desk):
+    assert desk.recording.__getstate__() == {}

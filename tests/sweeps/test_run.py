@@ -1,0 +1,228 @@
+"""The command line as a person uses it: whole sweeps on tiny images, in processes of their own."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import nucseg_models
+from nucseg_models.data.synthetic import synthetic
+
+SMALL = ("--max-epochs", "2", "--image-size", "64", "--results", "results", "--name", "night")
+SCHEMA = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+def documented(file):
+    """Column -> type, as docs/schema.md says of a file."""
+    section = SCHEMA.read_text().split(f"## {file}")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", section, flags=re.MULTILINE))
+
+
+def rows(folder, file="summary.parquet"):
+    return pq.read_table(folder / file).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, launched_once):
+    """A sweep of cnn, and of resnet, all of whose trials fail: its weights file is none."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "weights.h5").write_bytes(b"not what it should be")
+    asked = ("--arch", "cnn", "resnet", "--trials", "2", *SMALL, "--test-data", "synthetic")
+    run = launched_once(folder, [*asked, "--pretrained", "weights.h5", "--usd-per-hour", "0.5"])
+    run.exit_status = run.status()
+    run.folder = folder / "results" / "night"
+    return run
+
+
+def test_columns_are_as_documented(finished):
+    for file in ("summary.parquet", "curves.parquet"):
+        schema = pq.read_schema(finished.folder / file)
+        assert {field.name: str(field.type) for field in schema} == documented(file)
+
+
+def test_every_trial_has_its_row(finished):
+    found = rows(finished.folder)
+
+    assert sorted(row["trial_id"] for row in found) == [
+        *("cnn-0000", "cnn-0001", "resnet-0000", "resnet-0001")
+    ]
+    assert [row["trial_id"] for row in found if row["is_paper"]] == ["cnn-0000", "resnet-0000"]
+    for row in found:
+        asked = nucseg_models.get(row["architecture"])
+        known = {**(asked.paper if row["is_paper"] else asked.starts[0]), "image_size": 64}
+        assert json.loads(row["hyperparameters"]) == known
+        assert (row["dataset"], row["backend"]) == ("synthetic", "tensorflow")
+        assert row["dataset_sha256"] == synthetic(seed=0).sha256
+        assert row["started_at"] < row["ended_at"]
+        held = (row["ended_at"] - row["started_at"]).total_seconds()
+        assert row["device_seconds"] == pytest.approx(held, abs=0.5)
+        assert row["usd"] == pytest.approx(row["device_seconds"] / 3600 * 0.5)
+
+
+def test_completed_trials_are_measured_in_full(finished):
+    completed = [row for row in rows(finished.folder) if row["architecture"] == "cnn"]
+    may_be_null = {"error", "git_commit", *(name for name in completed[0] if "test_" in name)}
+
+    for row in completed:
+        assert row["status"] == "completed"
+        assert row["epochs_run"] == row["epochs_planned"] == 2
+        assert [name for name in row if row[name] is None and name not in may_be_null] == []
+
+
+def test_exactly_one_trial_of_an_architecture_is_the_best_and_it_alone_is_tested(finished):
+    cnn = [row for row in rows(finished.folder) if row["architecture"] == "cnn"]
+    (best,) = [row for row in cnn if row["is_best"]]
+    (other,) = [row for row in cnn if not row["is_best"]]
+    scores = ("iou", "dice", "accuracy", "map", "f1_50", "f1_70", "aji", "splits", "merges")
+
+    assert best["val_iou"] == max(row["val_iou"] for row in cnn)
+    assert all(best[f"test_{score}"] is not None for score in scores)
+    assert all(other[f"test_{score}"] is None for score in scores)
+
+
+def test_a_curve_has_a_row_an_epoch(finished):
+    found = rows(finished.folder, "curves.parquet")
+
+    assert sorted((row["trial_id"], row["epoch"]) for row in found) == [
+        *(("cnn-0000", 1), ("cnn-0000", 2), ("cnn-0001", 1), ("cnn-0001", 2))
+    ]
+    assert all(None not in row.values() for row in found)
+
+
+def test_failed_trials_have_their_reason_and_the_sweep_goes_on(finished):
+    failed = [row for row in rows(finished.folder) if row["architecture"] == "resnet"]
+
+    assert [row["status"] for row in failed] == ["failed"] * 2
+    for row in failed:
+        assert "weights.h5" in row["error"]
+        assert "\n" not in row["error"]
+        assert row["device_seconds"] > 0
+    assert finished.exit_status == 1  # not every architecture has a winner
+    assert "resnet has no winner: of 2 trials 2 failed" in finished.printed()
+
+
+def test_the_winner_can_be_loaded_and_is_described(finished):
+    import keras  # noqa: PLC0415 - takes seconds
+    import numpy as np  # noqa: PLC0415
+
+    (best,) = [row for row in rows(finished.folder) if row["is_best"]]
+    described = json.loads((finished.folder / "best" / "cnn" / "config.json").read_text())
+    model = keras.saving.load_model(finished.folder / "best" / "cnn" / "model.keras")
+
+    assert described["trial_id"] == best["trial_id"]
+    assert described["hyperparameters"] == json.loads(best["hyperparameters"])
+    assert described["scores"]["test_iou"] == best["test_iou"]
+    assert model.count_params() == best["parameters"]
+    assert model(np.zeros((1, 70, 90, 3), np.float32)).shape == (1, 70, 90, 3)
+
+
+def test_sweep_json_says_what_was_asked_of_what_version_on_what_data(finished):
+    described = json.loads((finished.folder / "sweep.json").read_text())
+
+    assert described["config"]["arch"] == ["cnn", "resnet"]
+    assert described["config"]["max_epochs"] == 2
+    images = {name: part["images"] for name, part in described["data"].items()}
+    assert images["train"] + images["validation"] == len(synthetic(seed=0))
+    assert images["test"] > 0
+    assert {"python", "ray", "keras", "tensorflow"} <= set(described["versions"])
+    assert described["schema_version"] == 1
+
+
+def test_nothing_else_is_left_no_file_and_no_process(finished):
+    left = [path.relative_to(finished.folder) for path in finished.folder.rglob("*")]
+
+    assert sorted(map(str, left)) == [
+        *("best", "best/cnn", "best/cnn/config.json", "best/cnn/model.keras"),
+        *("curves.parquet", "summary.parquet", "sweep.json"),
+    ]
+    assert finished.left() == []
+
+
+def test_in_a_pipe_it_prints_a_line_an_event_and_the_winners_and_nothing_else(finished):
+    told = finished.printed()
+    events = [
+        re.sub(r"^\[ *\d+\.\d s\] ", "", line) for line in told.splitlines() if line[:1] == "["
+    ]
+    patterns = [
+        r"sweep night: 2 trials each of cnn, resnet on synthetic: \d+ images to train on, .*",
+        r"(cnn|resnet)-000\d: started",
+        r"cnn-000\d: epoch \d/2, IoU 0\.\d+, loss \d+\.\d+",
+        r"cnn-000\d: completed after 2 epochs, IoU 0\.\d+, \d+\.\d device-seconds",
+        r"resnet-000\d: failed: .*",
+        r"saving the winners",
+    ]
+    assert [line for line in events if not any(re.fullmatch(p, line) for p in patterns)] == []
+    assert len(events) == 1 + 4 + 4 + 2 + 2 + 1
+    assert re.search(r"^cnn +0\.\d{3} +0\.\d{3} ", told, flags=re.MULTILINE)
+    assert "summary  results/night/summary.parquet" in told
+    assert len(told.splitlines()) < len(events) + 20
+    assert finished.err.read_text() == ""
+
+
+def test_a_time_budget_ends_a_sweep_in_time_with_its_winner_on_a_clean_terminal(launch, tmp_path):
+    asked = ("--arch", "cnn", "--trials", "500", "--time-budget", "1m", *SMALL)
+    began = datetime.now(UTC)
+    run = launch(*asked, terminal=True)
+    assert run.status() == 0
+
+    found = rows(tmp_path / "results" / "night")
+    searched = max(row["ended_at"] for row in found) - began
+    assert 45 < searched.total_seconds() < 70  # an epoch is not cut short at once
+    assert {row["status"] for row in found} <= {"completed", "stopped"}
+    assert sum(row["is_best"] for row in found) == 1
+    assert (tmp_path / "results" / "night" / "best" / "cnn" / "model.keras").exists()
+    screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run.printed()).replace("\r", "")
+    assert re.search(r"epochs/s, elapsed 0:00:\d\d, left about 0:00:\d\d", screen)
+    assert "winners  results/night/best/" in screen
+    assert not re.search(r"ray|tensorflow|warn|optuna|pid|error", screen.lower())
+    assert max(map(len, screen.splitlines())) <= 80
+
+
+def bad(*arguments, says):
+    return pytest.param(arguments, says, id=" ".join(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        bad(
+            "--arch",
+            "cnn",
+            "--trails",
+            "3",
+            says="unknown option --trails (did you mean --trials?)",
+        ),
+        bad("--arch", "unett", says="--arch must be one or more of "),
+        bad("--arch", "cnn", "--data", "nowhere", says="nowhere"),
+        bad("--arch", "cnn", "--name", "taken", says="--name taken is taken by an earlier sweep"),
+        bad("--arch", "cnn", "--pretrained", "imagenet", says="needs an architecture that takes"),
+        bad("--arch", "resnet", "--pretrained", "no.h5", says="there is no file or folder no.h5"),
+        bad("--arch", "cnn", "--data", "mine", "--test-data", "mine", says="can't be tested on"),
+        bad("--arch", "cnn", "--results", "file", says="can't be written"),
+        bad("--resume", "--name", "missing", says="--resume finds no sweep in "),
+        bad("--resume", "--name", "taken", says="summary.parquet can't be read"),
+    ],
+)
+def test_what_can_not_be_done_is_one_sentence_and_exit_status_2(
+    launch, tmp_path, write_images, arguments, says
+):
+    taken = tmp_path / "results" / "taken"
+    taken.mkdir(parents=True)
+    (taken / "sweep.json").write_text('{"config": {"arch": ["cnn"]}}')
+    (taken / "summary.parquet").write_bytes(b"no table")
+    (tmp_path / "file").write_text("no folder")
+    write_images(tmp_path / "mine")
+    run = launch(*arguments)
+
+    assert run.status() == 2
+    told = run.err.read_text()
+    assert told.startswith("sweeps/run.py: ")
+    assert says in told
+    assert "Traceback" not in told
+    assert len(told.splitlines()) <= 10  # a sentence, at most with a list of what would work
+    assert run.printed() == ""
+    files = [path.name for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    assert sorted(files) == ["summary.parquet", "sweep.json"]
