@@ -7,15 +7,15 @@ from typing import Any
 
 from nucseg_models.deferred import keras
 
+# Of batch statistics' running average. An epoch has tens of steps here, too few for Keras's 0.99 to
+# catch up before the first validations.
+MOMENTUM = 0.9
+
 
 def normalise(x: Any, kind: str) -> Any:
-    """Batch normalisation of (B, H, W, C), or in 8 groups (less where 8 do not divide C), or none.
-
-    Batch statistics are averaged with momentum 0.9: an epoch has tens of steps here, too few
-    for Keras's 0.99 to catch up before the first validation.
-    """
+    """Batch normalisation of (B, H, W, C), or in 8 groups (less where 8 do not divide C), or none."""
     if kind == "batch":
-        return keras.layers.BatchNormalization(momentum=0.9)(x)
+        return keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
     if kind == "group":
         return keras.layers.GroupNormalization(groups=math.gcd(8, x.shape[-1]))(x)
     return x

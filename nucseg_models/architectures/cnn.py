@@ -92,7 +92,7 @@ class SimpleCNN(Pixelwise):
     ) -> Any:
         """The functional model; see the class for its layers."""
         inputs = keras.Input((image_size, image_size, 3), name="image")
-        x = keras.layers.BatchNormalization(momentum=0.9, name="input_normalisation")(inputs)
+        x = layers.normalise(inputs, "batch")
         for index in range(int(hyperparameters["hidden_layers"])):
             x = _hidden(x, index, hyperparameters)
         return keras.Model(inputs, layers.mask_logits(x, channels=3, kernel=3), name=self.name)

@@ -109,7 +109,7 @@ def _encoder(depth: int, x: Any, pretrained: str | None) -> Any:
     """Keras's own ResNet on `x`, without its classifier; ValueError for a file that is not its."""
     network = f"ResNet{depth}"
     try:
-        return getattr(keras.applications, network)(
+        encoder = getattr(keras.applications, network)(
             include_top=False, weights=pretrained, input_tensor=x
         )
     except (OSError, ValueError) as error:
@@ -119,6 +119,10 @@ def _encoder(depth: int, x: Any, pretrained: str | None) -> Any:
             f"{pretrained} holds no weights for {network}: it takes a .weights.h5 or .h5 file, "
             f"saved from keras.applications.{network}(include_top=False)\n{error}"
         ) from error
+    for layer in encoder.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = layers.MOMENTUM
+    return encoder
 
 
 def _imagenet_colours(inputs: Any) -> Any:

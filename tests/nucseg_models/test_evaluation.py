@@ -61,11 +61,11 @@ def test_pixel_scores_are_means_over_whole_images(model):
 
 def test_every_score_is_given_for_each_image_by_its_id(model):
     # The order through the network is by size, and so another than the dataset's.
-    found = evaluate(model, UNET, HYPERPARAMETERS, dataset((HALF, SHIFTED), (PERFECT, PERFECT)))
+    found = evaluate(model, UNET, HYPERPARAMETERS, dataset((PERFECT, PERFECT), (HALF, SHIFTED)))
     assert set(found.by_image) == {"image 0", "image 1"}
-    assert found.by_image["image 0"].iou == pytest.approx(1 / 3)
-    assert found.by_image["image 0"].f1_50 == 0
-    assert found.by_image["image 1"].iou == found.by_image["image 1"].map == 1
+    assert found.by_image["image 0"].iou == found.by_image["image 0"].map == 1
+    assert found.by_image["image 1"].iou == pytest.approx(1 / 3)
+    assert found.by_image["image 1"].f1_50 == 0
     assert found.scores.f1_50 == pytest.approx(0.5)
     assert found.scores.iou == pytest.approx(2 / 3)
 

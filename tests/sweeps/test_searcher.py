@@ -171,7 +171,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_others(sampler):
 def test_every_sampler_stays_within_the_search_space_and_does_not_repeat_itself(
     sampler, architecture
 ):
-    trials = 6 if sampler == "gp" else 15  # each of its models takes a second
+    trials = 5 if sampler == "gp" else 15  # each of its models takes a second
     found = suggestions(searcher(architecture, sampler=sampler, trials=trials))
 
     for trial in found:

@@ -142,6 +142,13 @@ def test_random_points_of_the_search_space_build_and_give_finite_outputs(name, s
 
 
 @every_architecture
+def test_running_averages_of_batch_statistics_keep_up_with_a_short_training(name, trained):
+    *_, model, _, _, _ = trained(name)
+    momenta = [layer.momentum for layer in model.layers if hasattr(layer, "momentum")]
+    assert all(momentum <= 0.9 for momentum in momenta)
+
+
+@every_architecture
 def test_outputs_are_as_large_as_inputs_of_any_size(name, trained):
     architecture, hyperparameters, model, *_ = trained(name)
     stride = architecture.stride(hyperparameters)

@@ -1,0 +1,121 @@
+"""What a worker does with a trial; how Tune calls it is tested by whole sweeps."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+
+import nucseg_models
+from nucseg_models.data.synthetic import synthetic
+from sweeps import checkpoints, trial
+from sweeps.assignment import Assignment
+
+DATA = synthetic(8, seed=0, sides=(64, 72))
+TRAIN, VALIDATION = DATA.subset(range(6)), DATA.subset(range(6, 8))
+
+
+@dataclass
+class Session:
+    """Stands where Tune does: keeps what is reported, and gives the checkpoint to go on from."""
+
+    folder: Path
+    start: Path | None = None
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def report(self, figures, checkpoint=None):
+        self.results.append(figures)
+        if checkpoint is not None:
+            shutil.copytree(checkpoint.path, self.folder / str(len(self.results)))
+
+    def get_checkpoint(self):
+        return self.start and tune.Checkpoint(self.start)
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    made = Session(tmp_path)
+    monkeypatch.setattr(tune, "report", made.report)
+    monkeypatch.setattr(tune, "get_checkpoint", made.get_checkpoint)
+    monkeypatch.setattr(trial, "_prepared", {1})  # other tests have used this process before
+    return made
+
+
+def run(epochs=2, *, deadline=None, checkpoint=None, **hyperparameters):
+    paper = nucseg_models.get("cnn").paper
+    assignment = Assignment(
+        trial="cnn-0000",
+        architecture="cnn",
+        hyperparameters={**paper, "image_size": 64, "batch_size": 4, **hyperparameters},
+        epochs=epochs,
+        seed=1,
+        is_paper=True,
+        threads=1,
+        deadline=deadline,
+        checkpoint=checkpoint,
+    )
+    trial.run_trial(assignment.to_config(), train=TRAIN, validation=VALIDATION)
+
+
+def test_each_epoch_is_reported_and_the_last_with_the_final_scores(session):
+    run()
+
+    first, last = session.results
+    assert (first["epoch"], last["epoch"]) == (1, 2)
+    assert "finished" not in first
+    assert last["finished"]
+    assert last["final_iou"] == max(first["val_iou"], last["val_iou"])
+    assert {"parameters", "flops_per_image", "device", "peak_memory_bytes"} <= first.keys()
+    curve = json.loads((session.folder / "2" / checkpoints.CURVE).read_text())
+    assert [epoch["loss"] for epoch in curve] == [first["loss"], last["loss"]]
+
+
+def test_a_trial_goes_on_from_a_checkpoint_as_if_it_had_not_been_cut_off(session):
+    run(epochs=3)
+    whole = session.results[:]
+    run(epochs=3, checkpoint=str(session.folder / "1"))
+
+    second, third = session.results[3:]
+    assert [row["epoch"] for row in second["earlier"]] == [1]
+    assert third["earlier"] == []
+    assert second["loss"] == pytest.approx(whole[1]["loss"], rel=1e-5)
+    assert third["val_iou"] == pytest.approx(whole[2]["val_iou"], rel=1e-3, abs=1e-3)
+
+
+def test_tunes_own_checkpoint_goes_before_that_of_the_sweep_that_is_resumed(session):
+    run(epochs=3)
+    session.start = session.folder / "2"
+    run(epochs=3, checkpoint=str(session.folder / "1"))
+
+    assert [result["epoch"] for result in session.results[3:]] == [3]
+
+
+def test_a_trial_that_was_cut_off_after_its_last_epoch_is_only_evaluated(session):
+    run()
+    run(checkpoint=str(session.folder / "2"))
+
+    (result,) = session.results[2:]
+    assert "loss" not in result
+    assert [row["epoch"] for row in result["earlier"]] == [1, 2]
+    assert result["final_iou"] == pytest.approx(session.results[1]["final_iou"])
+
+
+def test_a_trial_whose_time_is_up_ends_after_the_epoch_that_it_is_in(session):
+    run(epochs=50, deadline=time.time() + 0.1)
+
+    assert [result["epoch"] for result in session.results] == [1]
+    assert session.results[0]["finished"]
+
+
+def test_a_failure_is_reported_with_its_reason_and_not_raised(session):
+    run(optimizer="none such")
+    run(epochs=1)
+
+    failed, after = session.results
+    assert failed.keys() == {"error", "device"}
+    assert "none such" in failed["error"]
+    assert after["finished"]  # the worker serves the next trial
