@@ -14,9 +14,10 @@ import keras
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-# Parameters of the C library's mallopt: freed memory is kept up to the one, for any size to the
-# other. Its own limits hand each large tensor back to Linux, which then clears the pages anew.
-TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 1 << 30
+# Parameters of the C library's mallopt. By its own limits it hands each large tensor back to Linux,
+# which clears the pages anew for the next: arrays up to LARGEST bytes are to come from memory that
+# is never handed back. (Threads share that memory only where MALLOC_ARENA_MAX=1 from the start.)
+TRIM_THRESHOLD, MMAP_THRESHOLD, NEVER, LARGEST = -1, -3, -1, 1 << 30
 
 
 def prepare(threads: int) -> None:
@@ -32,8 +33,8 @@ def prepare(threads: int) -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(MMAP_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(MMAP_THRESHOLD, LARGEST)
+        libc.mallopt(TRIM_THRESHOLD, NEVER)
     if keras.backend.backend() != "tensorflow":
         return
     import tensorflow as tf  # noqa: PLC0415  the one file that knows backends by name

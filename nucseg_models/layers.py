@@ -13,7 +13,7 @@ MOMENTUM = 0.9
 
 
 def normalise(x: Any, kind: str) -> Any:
-    """Batch normalisation of (B, H, W, C), or in 8 groups (less where 8 do not divide C), or none."""
+    """Batch normalisation of (B, H, W, C), or in 8 groups (fewer if 8 cannot divide C), or none."""
     if kind == "batch":
         return keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
     if kind == "group":

@@ -34,6 +34,7 @@ def ray_running(config: SweepConfig) -> Iterator[Mapping[str, float]]:
     environment = {
         "KERAS_BACKEND": config.backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "MALLOC_ARENA_MAX": "1",  # see nucseg_models.device: memory of large tensors is kept
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a slow end of one trial would lose the next
     }
     ray.init(
