@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +20,6 @@ SUMMARY_FILE = "summary.parquet"
 CURVES_FILE = "curves.parquet"
 
 _Key = tuple[str, str]
-_KEY_COLUMNS = ("architecture", "trial_id")
 _Row = TypeVar("_Row", bound=Checked)
 
 
@@ -45,13 +44,6 @@ class _Rows(Generic[_Row]):
         table = self.table()
         one = to_table(self._row_type, [row])
         self._table = pa.concat_tables([table[:index], one, table[index + 1 :]])
-
-    def keep(self, wanted: Callable[[_Key], bool]) -> None:
-        """Forget the rows of all trials but those wanted."""
-        table = self.table()
-        keys = zip(*(table[name].to_pylist() for name in _KEY_COLUMNS), strict=True)
-        mask = [wanted(key) for key in keys]
-        self._table = table.filter(pa.array(mask, type=pa.bool_()))
 
     def table(self) -> pa.Table:
         """All rows."""
@@ -145,11 +137,6 @@ class Recorder:
                 if trial.architecture == architecture and _score(trial) is not None
             ]
             return max(scored, key=lambda trial: _score(trial) or 0.0, default=None)
-
-    def drop_unended_curves(self) -> None:
-        """Forget the curve rows of trials that have no row: those will be run anew on resuming."""
-        with self._lock:
-            self._curves.keep(self._trials.__contains__)
 
     def flush(self) -> None:
         """Store all that is known, as after a StorageError, or at the end of a sweep."""

@@ -133,18 +133,16 @@ def test_a_resumed_recorder_goes_on_where_the_other_ended(store, trial_record, e
     earlier.ended(trial_record(trial_id="a", val_iou=0.6))
 
     later = Recorder.resumed(store)
-    later.drop_unended_curves()
     later.epoch(epoch_record(trial_id="b"))
     later.ended(trial_record(trial_id="b", val_iou=0.5))
 
     assert [row.trial_id for row in summary(store)] == ["a", "b"]
     assert best_ids(store) == {"a"}
-    assert [row.trial_id for row in curves(store)] == ["a", "b"]
+    assert [row.trial_id for row in curves(store)] == ["a", "lost", "b"]
 
 
 def test_resuming_an_empty_folder_begins_anew(store):
     recorder = Recorder.resumed(store)
-    recorder.drop_unended_curves()
 
     assert recorder.trials == []
 
