@@ -23,8 +23,8 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, NEVER, LARGEST = -1, -3, -1, 1 << 30
 def prepare(threads: int) -> None:
     """Set the process up for training; call before it computes anything.
 
-    Memory: what large tensors leave is kept for the next ones; else up to 40 % of a trial's
-    processor time was seen to go into clearing pages.
+    Memory: what large tensors leave is kept for the next ones. In Ray's workers this was seen to
+    have no effect: there the environment says it (see sweeps.search).
 
     TensorFlow uses no more than `threads` cores (JAX and torch take theirs from
     `OMP_NUM_THREADS`, which Ray sets). On a GPU it takes memory as it needs it. On a CPU its graph
