@@ -19,11 +19,12 @@ NOISE = 6.0  # largest standard deviation of added noise, in grey values of 255
 
 
 class Batches(keras.utils.PyDataset):
-    """One epoch: each image once, a random crop of it, in random order.
+    """One epoch: as many random crops as there are images, in random order.
 
-    Item i is (images float32 (B, S, S, 3) in 0..1, the architecture's targets). All batches are
-    full, as a change of shape would compile the step again: an epoch has the whole number of
-    batches nearest to one pass, and images left over come first in the next epoch.
+    Item i is (images float32 (B, S, S, 3) in 0..1, the architecture's targets). An image's share
+    of the crops goes by its side (the root of its area): a large one shows more, but more of the
+    same. All batches are full, as a change of shape would compile the step again: an epoch has
+    the whole number of batches nearest to one pass; crops left over come first in the next.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.epoch = 0
         self.batch_size = int(hyperparameters["batch_size"])
+        sides = np.cumsum(np.sqrt([labels.size for labels in dataset.labels]))
+        self.shares = sides / sides[-1]
 
     def __len__(self) -> int:
         return max(1, round(len(self.dataset) / self.batch_size))
@@ -54,11 +57,18 @@ class Batches(keras.utils.PyDataset):
     def _crop(self, position: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """The crop at `position` of the endless, seeded sequence of all epochs."""
         turn, place = divmod(position, len(self.dataset))
-        chosen = int(np.random.default_rng((self.seed, turn)).permutation(len(self.dataset))[place])
+        chosen = int(self._order(turn)[place])
         rng = np.random.default_rng((self.seed, turn, place))
         image, labels = self.dataset.images[chosen], self.dataset.labels[chosen]
         size = int(self.hyperparameters["image_size"])
         return augmented_crop(image, labels, size, str(self.hyperparameters["augmentation"]), rng)
+
+    def _order(self, turn: int) -> NDArray[np.int64]:
+        """Which image each crop of a pass is cut from: evenly spread over the shares, shuffled."""
+        rng, count = np.random.default_rng((self.seed, turn)), len(self.dataset)
+        return rng.permutation(
+            np.searchsorted(self.shares, (np.arange(count) + rng.random()) / count)
+        )
 
 
 def augmented_crop(

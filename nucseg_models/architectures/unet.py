@@ -72,7 +72,7 @@ class UNet(Pixelwise):
             "schedule": "cosine",
             "weight_decay": 1e-4,
             "batch_size": 8,
-            "augmentation": "full",
+            "augmentation": "flips",
             **GOOD_POSTPROCESSING,
         },
     )

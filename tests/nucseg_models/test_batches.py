@@ -86,11 +86,20 @@ def test_an_epoch_is_the_whole_number_of_full_batches_nearest_to_one_pass(
     assert all(len(image) == batch_size for image, _ in epoch_of(items, 0))
 
 
-def test_every_image_is_shown_once_an_epoch_in_another_order_each_time():
+def test_every_image_of_one_size_is_shown_once_an_epoch_in_another_order_each_time():
     items = batches(constant(12))
     orders = [numbers_seen(items, epoch) for epoch in range(3)]
     assert all(sorted(order) == list(range(1, 13)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
+
+
+def test_an_image_of_twice_the_side_is_shown_twice_as_often():
+    small = [np.full((40, 40), number, np.int32) for number in (1, 2, 3, 4)]
+    items = batches(dataset([*small, np.full((80, 80), 5, np.int32)]), batch_size=5)
+    shown = [number for epoch in range(60) for number in numbers_seen(items, epoch)]
+    counts = [shown.count(number) for number in range(1, 6)]
+    assert counts[4] == pytest.approx(2 * sum(counts[:4]) / 4, abs=15)
+    assert max(counts[:4]) - min(counts[:4]) <= 20
 
 
 def test_images_left_over_come_first_in_the_next_epoch():
