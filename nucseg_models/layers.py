@@ -22,13 +22,14 @@ def normalise(x: Any, kind: str) -> Any:
 
 
 def convolution(
-    x: Any, filters: int, *, normalisation: str, activation: str, kernel: int = 3
+    x: Any, filters: int, *, normalisation: str, activation: str, kernel: int = 3, strides: int = 1
 ) -> Any:
-    """Convolution, normalisation, activation: (B, H, W, C) to (B, H, W, filters)."""
+    """Convolution, normalisation, activation: (B, H, W, C) to (B, H / strides, ..., filters)."""
     initializer = "glorot_uniform" if activation == "sigmoid" else "he_normal"
     x = keras.layers.Conv2D(
         filters,
         kernel,
+        strides=strides,
         padding="same",
         use_bias=normalisation == "none",
         kernel_initializer=initializer,

@@ -74,7 +74,7 @@ class SimpleCNN(Pixelwise):
             "schedule": "cosine",
             "weight_decay": 1e-4,
             "batch_size": 8,
-            "augmentation": "full",
+            "augmentation": "flips",
             "image_size": 128,
             **GOOD_POSTPROCESSING,
         },

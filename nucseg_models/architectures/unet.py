@@ -24,12 +24,16 @@ class UNet(Pixelwise):
     halve the image and the four transposed convolutions double it again; the other two, one
     before and one after the bottom's convolutions, have stride 1 (3x3, maximum) and keep the
     size, so the output is as large as the input.
+
+    With `finest_stride` 2 the first level has half the image's resolution, between a convolution
+    and a transposed convolution of stride 2: a quarter of the arithmetic.
     """
 
     name = "unet"
     search_space = {
         "width": Choice(8, 12, 16, 24, 32),
         "depth": Int(2, 5),
+        "finest_stride": Choice(1, 2),
         "bottom_poolings": Choice(0, 2),
         "normalisation": Choice("none", "batch", "group"),
         "activation": Choice("elu", "relu", "silu", "gelu", "sigmoid"),
@@ -42,6 +46,7 @@ class UNet(Pixelwise):
     paper = {
         "width": 16,
         "depth": 4,
+        "finest_stride": 1,
         "bottom_poolings": 2,
         "normalisation": "none",
         "activation": "elu",
@@ -61,7 +66,8 @@ class UNet(Pixelwise):
     starts = (
         {
             **paper,
-            "width": 12,
+            "width": 24,
+            "finest_stride": 2,
             "bottom_poolings": 0,
             "normalisation": "batch",
             "activation": "relu",
@@ -72,15 +78,15 @@ class UNet(Pixelwise):
             "schedule": "cosine",
             "weight_decay": 1e-4,
             "batch_size": 8,
-            "augmentation": "flips",
+            "augmentation": "full",
+            "image_size": 192,
             **GOOD_POSTPROCESSING,
         },
     )
 
     def stride(self, hyperparameters: Hyperparameters) -> int:
         """Two to the number of halvings."""
-        depth: int = hyperparameters["depth"]
-        return 1 << depth
+        return int(hyperparameters["finest_stride"]) << int(hyperparameters["depth"])
 
     def build(
         self,
@@ -91,6 +97,8 @@ class UNet(Pixelwise):
         """The functional model; see the class for its layers."""
         depth, width = int(hyperparameters["depth"]), int(hyperparameters["width"])
         inputs = x = keras.Input((image_size, image_size, 3), name="image")
+        if hyperparameters["finest_stride"] == 2:
+            x = layers.convolution(x, width, strides=2, **_style(hyperparameters))
         skips = []
         for level in range(depth):
             x = _block(x, width * 2**level, hyperparameters)
@@ -101,17 +109,24 @@ class UNet(Pixelwise):
             x = keras.layers.Conv2DTranspose(width * 2**level, 2, strides=2)(x)
             x = keras.layers.Concatenate()([skips[level], x])
             x = _block(x, width * 2**level, hyperparameters)
+        if hyperparameters["finest_stride"] == 2:
+            x = keras.layers.Conv2DTranspose(width, 2, strides=2)(x)
         return keras.Model(inputs, layers.mask_logits(x), name=self.name)
 
 
 def _block(x: Any, filters: int, hyperparameters: Hyperparameters) -> Any:
     """Two convolutions, with dropout between them and, if asked for, a residual sum."""
-    style = {key: hyperparameters[key] for key in ("normalisation", "activation")}
+    style = _style(hyperparameters)
     first = layers.convolution(x, filters, **style)
     if hyperparameters["dropout"]:
         first = keras.layers.Dropout(float(hyperparameters["dropout"]))(first)
     second = layers.convolution(first, filters, **style)
     return keras.layers.Add()([first, second]) if hyperparameters["residual"] else second
+
+
+def _style(hyperparameters: Hyperparameters) -> dict[str, Any]:
+    """What all convolutions have in common."""
+    return {key: hyperparameters[key] for key in ("normalisation", "activation")}
 
 
 def _bottom(x: Any, filters: int, hyperparameters: Hyperparameters) -> Any:

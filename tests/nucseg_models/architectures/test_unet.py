@@ -36,6 +36,14 @@ def test_depth_is_the_number_of_halvings(depth):
     assert UNET.stride({**UNET.paper, "depth": depth}) == 2**depth
 
 
+def test_a_first_level_of_half_resolution_still_puts_out_the_whole_image():
+    model = UNET.build({**UNET.paper, "finest_stride": 2}, 64)
+    assert model.output_shape == (None, 64, 64, 1)
+    assert kinds(model)["Conv2DTranspose"] == 4 + 1
+    assert kinds(model)["Conv2D"] == 19 + 1
+    assert UNET.stride({**UNET.paper, "finest_stride": 2}) == 32
+
+
 def test_dropout_and_residuals_are_in_every_block_when_asked_for():
     model = UNET.build({**UNET.paper, "depth": 2, "dropout": 0.25, "residual": True}, 64)
     dropouts = [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"]
