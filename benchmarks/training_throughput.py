@@ -76,6 +76,7 @@ def _case(name: str, size: int) -> tuple[nucseg_models.Architecture, dict[str, A
 
 def _bare(pipe: Connection, name: str, threads: int, size: int) -> None:
     """Keras alone, on arrays that lie ready."""
+    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -89,11 +90,11 @@ def _bare(pipe: Connection, name: str, threads: int, size: int) -> None:
     optimizer = optimizers.make(hyperparameters).inner
     model.compile(optimizer=optimizer, loss=architecture.loss(hyperparameters), jit_compile=False)
     batches = Batches(dataset, architecture, hyperparameters, seed=0)
-    images, targets = zip(*(batches[number] for number in range(len(batches))), strict=True)
-    arrays = np.concatenate(images), np.concatenate(targets)
+    items = [batches[number] for number in range(len(batches))]
+    images, targets = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *items)
     while pipe.recv() == "epoch":
         started = time.perf_counter()
-        model.fit(*arrays, batch_size=BATCH, verbose=0)
+        model.fit(images, targets, batch_size=BATCH, verbose=0)
         pipe.send(IMAGES / (time.perf_counter() - started))
 
 

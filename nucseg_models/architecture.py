@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg_models.deferred import keras
 from nucseg_models.search_space import Hyperparameters, SearchSpace
 
 
@@ -46,26 +48,41 @@ class Architecture(ABC):
         """Pixels that the sides of an input must be a multiple of."""
 
     @abstractmethod
-    def targets(
-        self, labels: NDArray[np.int32], hyperparameters: Hyperparameters
-    ) -> NDArray[np.float32]:
-        """What the model should put out for label images int32 (B, S, S)."""
+    def targets(self, labels: NDArray[np.int32], hyperparameters: Hyperparameters) -> Any:
+        """What the model is to learn from label images int32 (B, S, S): an array, or a dictionary
+        of arrays, with B rows each.
+        """
 
     @abstractmethod
-    def loss(self, hyperparameters: Hyperparameters) -> Callable[[Any, Any], Any]:
-        """A function from (targets, outputs) of a batch to a scalar, in `keras.ops`."""
+    def loss(self, hyperparameters: Hyperparameters) -> Callable[[Any, Any], Any] | None:
+        """A function from (targets, outputs) of a batch to a scalar, in `keras.ops`; None where
+        the model has its own `compute_loss`.
+        """
 
     @abstractmethod
-    def foreground(
-        self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
-    ) -> NDArray[np.bool_]:
-        """Which pixels are nucleus, (H, W), from one image's outputs (H, W, C)."""
+    def outputs(
+        self, model: Any, images: Sequence[NDArray[np.uint8]], hyperparameters: Hyperparameters
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (index, output) for each normalised image uint8 (H, W, 3) of any size, whole.
+
+        What an output is, only `foreground` and `postprocess` need to know.
+        """
 
     @abstractmethod
-    def postprocess(
-        self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
-    ) -> NDArray[np.int32]:
+    def foreground(self, outputs: Any, hyperparameters: Hyperparameters) -> NDArray[np.bool_]:
+        """Which pixels are nucleus, (H, W), from one image's outputs."""
+
+    @abstractmethod
+    def postprocess(self, outputs: Any, hyperparameters: Hyperparameters) -> NDArray[np.int32]:
         """Nuclei as labels 1..n, int32 (H, W); more than 0 exactly where `foreground` is."""
+
+    @abstractmethod
+    def flops(self, hyperparameters: Hyperparameters, image_size: int) -> int:
+        """Floating-point operations of the model for one image; see `nucseg_models.flops`."""
+
+    def load(self, path: Path) -> Any:
+        """The model that was saved there, opened in safe mode: no code of the file's is run."""
+        return keras.saving.load_model(path, safe_mode=True)
 
     def accepts_pretrained(self) -> bool:
         """Whether `build` can start from pre-trained weights."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from nucseg_models import inference, metrics
+from nucseg_models import metrics
 from nucseg_models.architecture import Architecture
 from nucseg_models.data import Dataset
 from nucseg_models.search_space import Hyperparameters
@@ -27,13 +27,12 @@ def evaluate_pixels(
     model: Any, architecture: Architecture, hyperparameters: Hyperparameters, dataset: Dataset
 ) -> metrics.PixelScores:
     """Mean foreground IoU, Dice and accuracy: what each epoch is judged by."""
-    stride = architecture.stride(hyperparameters)
     return metrics.mean_pixel_scores(
         [
             metrics.score_pixels(
                 dataset.labels[index], architecture.foreground(output, hyperparameters)
             )
-            for index, output in inference.outputs(model, dataset.images, stride)
+            for index, output in architecture.outputs(model, dataset.images, hyperparameters)
         ]
     )
 
@@ -42,9 +41,8 @@ def evaluate(
     model: Any, architecture: Architecture, hyperparameters: Hyperparameters, dataset: Dataset
 ) -> Evaluation:
     """Every metric, of nuclei as well as pixels."""
-    stride = architecture.stride(hyperparameters)
     by_image, scoring, started = {}, 0.0, time.perf_counter()
-    for index, output in inference.outputs(model, dataset.images, stride):
+    for index, output in architecture.outputs(model, dataset.images, hyperparameters):
         labels = architecture.postprocess(output, hyperparameters)
         before = time.perf_counter()
         by_image[dataset.ids[index]] = metrics.score_image(dataset.labels[index], labels)

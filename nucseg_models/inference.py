@@ -65,7 +65,7 @@ def _tiled(model: Any, image: NDArray[np.uint8], stride: int) -> NDArray[np.floa
     """
     side = LARGEST_SIDE // stride * stride
     rows, columns = (_starts(length, side) for length in image.shape[:2])
-    result = None
+    result: NDArray[np.float32] | None = None
     for top in rows:
         for left in columns:
             tile = image[top : top + side, left : left + side]

@@ -80,14 +80,25 @@ def labels_from_markers(
     Returns int32 (H, W) labels, each one connected, that cover exactly the foreground. Markers
     outside of it are ignored; a component of the foreground without a marker is one nucleus.
     """
-    seeds, seed_count = ndimage.label(markers & foreground, EDGES)
-    components, component_count = ndimage.label(foreground, EDGES)
-    unmarked = np.ones(component_count + 1, bool)
-    unmarked[components[seeds > 0]] = False
-    unmarked[0] = False
-    own_label = np.where(unmarked, seed_count + np.cumsum(unmarked), 0).astype(np.int32)
-    seeds = seeds + own_label[components]
-    labels: NDArray[np.int32] = watershed(-probability, seeds, connectivity=1, mask=foreground)
+    return grow(ndimage.label(markers & foreground, EDGES)[0], foreground, probability)
+
+
+def grow(
+    seeds: NDArray[np.int32], foreground: NDArray[np.bool_], probability: NDArray[np.float32]
+) -> NDArray[np.int32]:
+    """Grow labels 1..n over the foreground that they lie in, the most probable pixels first.
+
+    seeds: int32 (H, W), 0 outside of the foreground; the rest as in `labels_from_markers`. A
+    component of the foreground without a seed becomes a nucleus of its own, n + 1 and on.
+    """
+    components, count = ndimage.label(foreground, EDGES)
+    is_unmarked = np.ones(count + 1, bool)
+    is_unmarked[components[seeds > 0]] = False
+    is_unmarked[0] = False
+    own = np.where(is_unmarked, seeds.max(initial=0) + np.cumsum(is_unmarked), 0).astype(np.int32)
+    labels: NDArray[np.int32] = watershed(
+        -probability, seeds + own[components], connectivity=1, mask=foreground
+    )
     return labels
 
 

@@ -6,15 +6,17 @@ nuclei and has to be split; here a watershed does it, with settings that are sea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from nucseg_models import instances, losses
+from nucseg_models import inference, instances, losses
 from nucseg_models.architecture import Architecture
+from nucseg_models.deferred import keras
+from nucseg_models.flops import flops
 from nucseg_models.search_space import Choice, Float, Hyperparameters, Int, SearchSpace
 
 POSTPROCESSING: SearchSpace = {
@@ -58,6 +60,17 @@ class Pixelwise(Architecture):
     def loss(self, hyperparameters: Hyperparameters) -> Callable[[Any, Any], Any]:
         """The loss that hyperparameter `loss` names."""
         return losses.get(str(hyperparameters["loss"]))
+
+    def outputs(
+        self, model: Any, images: Sequence[NDArray[np.uint8]], hyperparameters: Hyperparameters
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Logits, float32 (H, W, C), in the order of sizes."""
+        return inference.outputs(model, images, self.stride(hyperparameters))
+
+    def flops(self, hyperparameters: Hyperparameters, image_size: int) -> int:
+        """Of all layers."""
+        with keras.device("cpu"):
+            return flops(self.build(hyperparameters, image_size))
 
     def foreground(
         self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters

@@ -8,14 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import keras
 from ray import tune
 
 import nucseg_models
 from nucseg_models import device
 from nucseg_models.data import Dataset
 from nucseg_models.evaluation import Evaluation
-from nucseg_models.flops import flops
 from nucseg_models.metrics import PixelScores
 from nucseg_models.training import EpochReport, TrainingRun
 from nucseg_models.workshop import Workshop
@@ -90,9 +88,8 @@ def _restore(run: TrainingRun, assignment: Assignment) -> list[dict[str, Any]]:
 def _model_facts(run: TrainingRun, assignment: Assignment) -> dict[str, Any]:
     """What does not change while the trial runs."""
     size = int(assignment.hyperparameters["image_size"])
-    with keras.device("cpu"):
-        sized = run.architecture.build(assignment.hyperparameters, size)
-    return {"parameters": run.model.count_params(), "flops_per_image": flops(sized)}
+    flops = run.architecture.flops(assignment.hyperparameters, size)
+    return {"parameters": run.model.count_params(), "flops_per_image": flops}
 
 
 def _epoch_figures(run: TrainingRun, report: EpochReport) -> dict[str, Any]:

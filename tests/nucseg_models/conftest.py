@@ -11,6 +11,8 @@ SMALL = {
     "hidden_layers": 2,
     "layers": 50,
     "decoder_width": 16,
+    "pyramid_width": 16,
+    "head_width": 32,
     "batch_size": 4,
     "image_size": 64,
 }

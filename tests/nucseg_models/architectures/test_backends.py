@@ -3,11 +3,11 @@
 import importlib.util
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -17,6 +17,7 @@ from nucseg_models import device
 # JAX compiles for each shape that it meets, which takes far longer than to run so little.
 QUICK_COMPILING = "--xla_backend_optimization_level=0"
 PROGRAM = Path(__file__).with_name("on_another_backend.py")
+SHARED = runpy.run_path(str(PROGRAM))
 every_architecture = pytest.mark.parametrize("name", nucseg_models.names())
 
 
@@ -36,8 +37,9 @@ def prepared(tiny, nuclei, tmp_path_factory):
         model = architecture.build(chosen[name], None)
         model.set_weights([w * rng.uniform(0.8, 1.2, w.shape) for w in model.get_weights()])
         model.save(folder / f"{name}.keras")
-        outputs[name] = keras.ops.convert_to_numpy(model(images))
+        outputs[name] = SHARED["arrays"](model(images))
     (folder / "hyperparameters.json").write_text(json.dumps(chosen))
+    outputs["joint loss"] = SHARED["joint_loss"](folder)
     return folder, outputs
 
 
@@ -64,22 +66,30 @@ def ran(request, prepared):
 @every_architecture
 def test_one_models_outputs_are_those_of_tensorflow(name, ran):
     folder, _, outputs = ran
-    expected, found = outputs[name], np.load(folder / f"{name}.npy")
-    assert expected.std() > 1e-3
-    np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
+    with np.load(folder / f"{name}.npz") as saved:
+        found = [saved[key] for key in saved.files]
+    assert max(expected.std() for expected in outputs[name]) > 1e-3
+    for one, expected in zip(found, outputs[name], strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
+
+
+def test_mask_rcnns_joint_loss_is_that_of_tensorflow(ran):
+    _, report, outputs = ran
+    assert np.isfinite(outputs["joint loss"])
+    assert report["joint_loss"] == pytest.approx(outputs["joint loss"], rel=1e-3)
 
 
 def test_the_device_has_the_same_name(ran):
     assert ran[1]["device"] == device.name()
 
 
-@pytest.mark.parametrize("name", ["cnn", "unet"])
+@pytest.mark.parametrize("name", SHARED["TRAINED"])
 def test_a_few_steps_lower_the_loss(name, ran):
     losses = ran[1][name]["losses"]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("name", ["cnn", "unet"])
+@pytest.mark.parametrize("name", SHARED["TRAINED"])
 def test_a_saved_model_gives_the_same_outputs(name, ran):
     assert ran[1][name]["off"] < 1e-5

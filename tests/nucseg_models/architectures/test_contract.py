@@ -11,10 +11,13 @@ from scipy.ndimage import gaussian_filter
 
 import nucseg_models
 from nucseg_models import search_space
+from nucseg_models.pixelwise import Pixelwise
 from nucseg_models.search_space import Choice, Int
 from nucseg_models.workshop import Workshop
 
 every_architecture = pytest.mark.parametrize("name", nucseg_models.names())
+PIXELWISE = [n for n in nucseg_models.names() if isinstance(nucseg_models.get(n), Pixelwise)]
+every_pixelwise_architecture = pytest.mark.parametrize("name", PIXELWISE)
 EVERY_START = [
     pytest.param(name, start, id=f"{name}-{position}")
     for name in nucseg_models.names()
@@ -23,6 +26,8 @@ EVERY_START = [
     )
 ]
 STEPS = 6
+# Its second stage learns from what its first has only begun to propose.
+SLOW_STARTERS = {"mask_rcnn": 40}
 
 
 def random_point(space, rng):
@@ -37,6 +42,11 @@ def _draw(distribution, rng):
     if isinstance(distribution, Int):
         return int(rng.integers(distribution.low, distribution.high + 1))
     return float(rng.uniform(distribution.low, distribution.high))
+
+
+def arrays(outputs):
+    """A model's outputs as a list of arrays, however they are nested."""
+    return [keras.ops.convert_to_numpy(x) for x in keras.tree.flatten(outputs)]
 
 
 def smallest_side(architecture, hyperparameters):
@@ -60,7 +70,10 @@ def trained(tiny, nuclei):
         images = np.stack([image[:32, :32] for image in nuclei.images[:2]]) / np.float32(255)
         labels = np.stack([labels[:32, :32] for labels in nuclei.labels[:2]])
         targets = architecture.targets(labels, hyperparameters)
-        losses = [float(model.train_on_batch(images, targets)) for _ in range(STEPS)]
+        losses = [
+            float(model.train_on_batch(images, targets))
+            for _ in range(SLOW_STARTERS.get(name, STEPS))
+        ]
         return architecture, hyperparameters, model, images, first_weights, losses
 
     def trained_once(name):
@@ -122,10 +135,17 @@ def test_the_order_of_hyperparameters_does_not_matter_to_what_is_compiled(name):
 def test_the_papers_row_and_every_start_build_for_the_smallest_image(name, start):
     architecture = nucseg_models.get(name)
     side = smallest_side(architecture, start)
-    model = architecture.build(start, side)
-    labels = np.zeros((2, side, side), np.int32)
-    assert model.input_shape == (None, side, side, 3)
-    assert model.output_shape[1:] == architecture.targets(labels, start).shape[1:]
+    outputs = architecture.build(start, side)(np.zeros((1, side, side, 3), np.float32))
+    assert len(arrays(outputs)) > 0
+    assert all(len(array) == 1 for array in arrays(outputs))
+
+
+@pytest.mark.parametrize(("name", "start"), EVERY_START)
+def test_the_cost_of_an_image_grows_with_its_area(name, start):
+    architecture = nucseg_models.get(name)
+    small, large = (architecture.flops(start, side) for side in (64, 128))
+    assert small > 1e6
+    assert large == pytest.approx(4 * small, rel=0.02)
 
 
 @every_architecture
@@ -138,17 +158,17 @@ def test_random_points_of_the_search_space_build_and_give_finite_outputs(name, s
     side = smallest_side(architecture, point)
     keras.utils.set_random_seed(seed)
     outputs = architecture.build(point, side)(rng.random((1, side, side, 3), np.float32))
-    assert np.isfinite(keras.ops.convert_to_numpy(outputs)).all()
+    assert all(np.isfinite(array).all() for array in arrays(outputs))
 
 
 @every_architecture
 def test_running_averages_of_batch_statistics_keep_up_with_a_short_training(name, trained):
     *_, model, _, _, _ = trained(name)
-    momenta = [layer.momentum for layer in model.layers if hasattr(layer, "momentum")]
+    momenta = [layer.momentum for layer in model._flatten_layers() if hasattr(layer, "momentum")]
     assert all(momentum <= 0.9 for momentum in momenta)
 
 
-@every_architecture
+@every_pixelwise_architecture
 def test_outputs_are_as_large_as_inputs_of_any_size(name, trained):
     architecture, hyperparameters, model, *_ = trained(name)
     stride = architecture.stride(hyperparameters)
@@ -172,7 +192,7 @@ def test_a_few_steps_lower_the_loss(name, trained):
 def test_no_weight_and_no_output_is_nan_after_training(name, trained):
     _, _, model, images, *_ = trained(name)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
-    assert np.isfinite(model.predict_on_batch(images)).all()
+    assert all(np.isfinite(array).all() for array in arrays(model.predict_on_batch(images)))
 
 
 @every_architecture
@@ -197,14 +217,16 @@ def test_one_seed_gives_one_network_and_another_seed_another(name, seed, is_same
 
 @every_architecture
 def test_a_saved_model_loads_in_safe_mode_and_gives_the_same_outputs(name, trained, tmp_path):
-    _, hyperparameters, model, images, *_ = trained(name)
-    uncompiled = nucseg_models.get(name).build(hyperparameters, None)
+    architecture, hyperparameters, model, images, *_ = trained(name)
+    uncompiled = architecture.build(hyperparameters, None)
     uncompiled.set_weights(model.get_weights())
     uncompiled.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    expected = uncompiled(images)
-    np.testing.assert_array_equal(loaded(images), expected)
-    np.testing.assert_allclose(expected, model.predict_on_batch(images), atol=1e-5)
+    loaded = architecture.load(tmp_path / "model.keras")
+    expected = arrays(uncompiled(images))
+    for mine, theirs in zip(arrays(loaded(images)), expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for mine, theirs in zip(arrays(model.predict_on_batch(images)), expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
 def assert_valid_labels(labels, foreground):
@@ -217,7 +239,7 @@ def assert_valid_labels(labels, foreground):
     np.testing.assert_array_equal(labels > 0, foreground)
 
 
-@every_architecture
+@every_pixelwise_architecture
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), smoothing=st.floats(0, 4), spread=st.floats(0, 200))
 def test_any_outputs_become_valid_labels(name, seed, smoothing, spread):
@@ -234,14 +256,23 @@ def test_any_outputs_become_valid_labels(name, seed, smoothing, spread):
 
 
 @every_architecture
-def test_a_trained_networks_outputs_become_valid_labels(name, trained):
-    architecture, hyperparameters, model, images, *_ = trained(name)
-    for outputs in model.predict_on_batch(images):
-        foreground = architecture.foreground(outputs, hyperparameters)
-        assert_valid_labels(architecture.postprocess(outputs, hyperparameters), foreground)
+def test_a_trained_network_labels_images_of_any_size(name, trained):
+    architecture, hyperparameters, trained_model, *_ = trained(name)
+    model = architecture.build(hyperparameters, None)
+    model.set_weights(trained_model.get_weights())
+    rng = np.random.default_rng(0)
+    shapes = [(32, 32), (61, 47), (300, 33), (1, 1)]
+    images = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    found = dict(architecture.outputs(model, images, hyperparameters))
+    assert sorted(found) == [0, 1, 2, 3]
+    for index, shape in enumerate(shapes):
+        foreground = architecture.foreground(found[index], hyperparameters)
+        labels = architecture.postprocess(found[index], hyperparameters)
+        assert labels.shape == shape
+        assert_valid_labels(labels, foreground)
 
 
-@every_architecture
+@every_pixelwise_architecture
 def test_outputs_that_are_the_targets_give_the_nuclei_back(name, nuclei):
     architecture = nucseg_models.get(name)
     labels = nuclei.labels[0]
@@ -250,7 +281,7 @@ def test_outputs_that_are_the_targets_give_the_nuclei_back(name, nuclei):
     np.testing.assert_array_equal(architecture.foreground(outputs, architecture.paper), labels > 0)
 
 
-@every_architecture
+@every_pixelwise_architecture
 def test_targets_are_finite_float32_between_0_and_1(name, nuclei):
     architecture = nucseg_models.get(name)
     labels = np.stack([labels[:48, :48] for labels in nuclei.labels])

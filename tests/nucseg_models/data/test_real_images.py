@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
+from nucseg_models.boxes import anchors
 from nucseg_models.data import load, load_test, split
 from nucseg_models.data.splitting import groups
+from nucseg_models.detection.backbone import STRIDES
+from nucseg_models.detection.matching import ANCHOR_HIT, LEAST
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "dsb2018"
 ZIP_SHA256 = "c39074013642583e45fd7eb7e979f6cce6d30755547213a69fa71c67b6ce523b"
@@ -80,3 +85,31 @@ def test_halves_and_changed_copies_of_real_images_are_put_together(training):
     halves = np.mean([number[3 * i] == number[3 * i + 1] for i in range(len(originals))])
     assert copies > 0.97
     assert halves > 0.7  # the others have nothing but empty ground along the seam
+
+
+def best_anchor_overlaps(boxes, scale):
+    """For each box (N, 4), the overlap with its best anchor, laid out as far as boxes reach."""
+    side = int(boxes.max()) // 32 * 32 + 64
+    sizes = [(side // stride, side // stride) for stride in STRIDES[1:]]
+    lattice = anchors(sizes, STRIDES[1:], scale)
+    sides = lattice[:, 2] - lattice[:, 0]
+    centre, best = (boxes[:, :2] + boxes[:, 2:]) / 2, np.zeros(len(boxes))
+    for size in np.unique(sides):
+        chosen = lattice[sides == size]
+        nearest = chosen[cKDTree((chosen[:, :2] + chosen[:, 2:]) / 2).query(centre)[1]]
+        shared = np.minimum(boxes[:, 2:], nearest[:, 2:]) - np.maximum(boxes[:, :2], nearest[:, :2])
+        shared = np.prod(np.maximum(shared, 0), axis=1)
+        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + size**2
+        best = np.maximum(best, shared / (areas - shared))
+    return best
+
+
+def test_nearly_every_true_box_has_an_anchor_that_overlaps_it_well(training):
+    found = [box for labels in training.labels for box in ndimage.find_objects(labels)]
+    boxes = np.array([(r.start, c.start, r.stop, c.stop) for r, c in found], float)
+    best = best_anchor_overlaps(boxes, scale=3.0)
+    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    assert len(boxes) == 29_461
+    assert np.mean(best[sides >= 12] >= ANCHOR_HIT) > 0.9
+    assert np.mean(best >= LEAST) > 0.99  # each has one that answers for it
+    assert best.mean() > 0.6

@@ -1,0 +1,1 @@
+"""What Mask R-CNN is made of: maps at five scales, regions, heads, matching, detections."""
