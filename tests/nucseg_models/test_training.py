@@ -206,7 +206,7 @@ def test_a_deadline_ends_the_run_in_time(start):
         rates.append(run.epoch().learning_rate)
         progress.append(run.progress())
     run.finish()
-    assert time.time() < deadline + 0.5
+    assert time.time() < deadline + 2  # a second more than epochs take, for a busy machine
     assert time.time() > deadline - 3
     assert 2 < run.epochs_run < 100_000
     assert all(0 < share <= 1 for share in progress)
