@@ -2,9 +2,10 @@
 
     python benchmarks/side_head.py results/NAME --data ../shared/data/dsb2018 [--seed 0]
 
-Scores the winner best/mask_rcnn on the validation images of the split that `--seed` gives, three
+Scores the winner best/mask_rcnn on the validation images of the split that `--seed` gives, four
 ways: detections alone; detections grown and added to by the side head; the side head alone, split
-into nuclei by the U-Net start's watershed. So no one credits boxes for what pixels did.
+into nuclei by the U-Net start's watershed, or not split. So no one credits boxes for what pixels
+did. Give the data and seed of the sweep, or training images would be among them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from nucseg_models.detection.detections import Detections
 
 
 def main() -> None:
-    """Predict each image once, and score it in three ways."""
+    """Predict each image once, and score it in four ways."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--data", required=True)
