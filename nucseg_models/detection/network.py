@@ -162,7 +162,7 @@ def _proposal_loss(answers: Any, anchors: Any, truth: Any) -> Any:
     entropy = ops.binary_crossentropy(match.hit, logits, from_logits=True)
     focal = ops.sum(wrong**2 * entropy * (match.hit + match.miss))
     moves = boxes.encode(boxes.gather(truth, match.nucleus), anchors)
-    off = ops.sum(_smooth_l1(answers[..., 1:] - moves) * match.hit)
+    off = ops.sum(_smooth_l1(moves, answers) * match.hit)
     return (focal + off) / ops.maximum(ops.sum(match.hit), 1.0)
 
 
@@ -173,14 +173,13 @@ def _box_loss(answers: Any, sample: matching.Sample, truth: Any) -> Any:
     counted = match.hit + match.miss
     wrong = ops.sum(entropy * counted) / ops.maximum(ops.sum(counted), 1.0)
     moves = boxes.encode(boxes.gather(truth, match.nucleus), sample.regions)
-    off = ops.sum(_smooth_l1(answers[..., 1:] - moves) * match.hit)
+    off = ops.sum(_smooth_l1(moves, answers) * match.hit)
     return wrong + off / ops.maximum(ops.sum(match.hit), 1.0)
 
 
-def _smooth_l1(difference: Any) -> Any:
+def _smooth_l1(moves: Any, answers: Any) -> Any:
     """Summed over the four numbers of a box: quadratic up to 1 (Girshick 2015, equation 3)."""
-    size = ops.abs(difference)
-    return ops.sum(ops.where(size < 1.0, 0.5 * size**2, size - 0.5), axis=-1)
+    return 4.0 * keras.losses.huber(moves, answers[..., 1:])
 
 
 def _pixels(maps: list[Any]) -> int:
