@@ -71,6 +71,7 @@ class Fused(keras.optimizers.Optimizer):
         ]
         self.read()
         self.inner.build(self._flats)
+        self._change = self.add_variable((), name="rate_change")
         scalars = [v for v in self.slots() if len(v.shape) == 0]
         self._fresh = {id(v): float(ops.convert_to_numpy(v)) for v in scalars}
 
@@ -85,7 +86,16 @@ class Fused(keras.optimizers.Optimizer):
         for variable in self.slots():
             fresh = self._fresh.get(id(variable), 0.0)
             variable.assign(ops.full(variable.shape, fresh, dtype=variable.dtype))
+        self._change.assign(0.0)
         self.read()
+
+    def glide(self, start: float, end: float, steps: int) -> None:
+        """Move the learning rate evenly from `start`, at the next step, to `end`, `steps` later.
+
+        Done in the training graph, so that it holds on every backend while a `fit` goes on.
+        """
+        self.learning_rate = start
+        self._change.assign((end - start) / steps)
 
     def slots(self) -> list[Any]:
         """The variables that a checkpoint needs beside the weights."""
@@ -103,6 +113,7 @@ class Fused(keras.optimizers.Optimizer):
             for group in self._groups
         ]
         self.inner.apply(joined, self._flats)
+        self.inner.learning_rate = self.inner.learning_rate + self._change
         for flat, group in zip(self._flats, self._groups, strict=True):
             _scatter(flat, self._trainable_variables[group])
         self.iterations.assign_add(1)

@@ -50,8 +50,9 @@ class Clock:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch: number from 1, learning rate, mean training loss, validation scores (means over
-    whole images), training images a second (without the first step of all, which builds the graph).
+    """One epoch: number from 1, learning rate at its first step, mean training loss, validation
+    scores (means over whole images), training images a second (without the first step of all,
+    which builds the graph).
     """
 
     epoch: int
@@ -66,7 +67,7 @@ class TrainingRun:
 
     `train` and `validation` hold normalised images (see `nucseg_models.data.normalise`).
     epochs: at most so many passes. deadline: a `time.time()` by which the run ends itself,
-    final evaluation included; a cosine schedule then ends there too.
+    final evaluation included; a cosine schedule then ends with the last epoch that fits.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class TrainingRun:
         self.batches = Batches(train, architecture, hyperparameters, seed)
         self.clock = Clock(start=time.time() - self.began)
         self.epochs_run = 0
+        self.progress = 0.0  # share of the learning rate's schedule that is over
         self.has_graph = False  # nor after `load`
         self.epoch_seconds = 0.0
         self.best = PixelScores(iou=0.0, dice=0.0, accuracy=0.0)
@@ -100,9 +102,12 @@ class TrainingRun:
 
         Raises DivergedError if the loss is not finite.
         """
-        started = time.time()
-        rate = optimizers.learning_rate(self.hyperparameters, self.progress())
-        self.model.optimizer.learning_rate = rate
+        started, left = time.time(), self._epochs_left()
+        progress = 1 - (1 - self.progress) * (left - 1) / left
+        rate, end = (
+            optimizers.learning_rate(self.hyperparameters, at) for at in (self.progress, progress)
+        )
+        self.model.optimizer.glide(rate, end, len(self.batches))
         self.batches.epoch = self.epochs_run
         loss, building = self._fit()
         trained = time.time()
@@ -115,7 +120,7 @@ class TrainingRun:
             self.model, self.architecture, self.hyperparameters, self.validation
         )
         self._keep_if_best(scores)
-        self.epochs_run += 1
+        self.epochs_run, self.progress = self.epochs_run + 1, progress
         ended, training = time.time(), trained - started - building
         self.epoch_seconds = ended - started - building
         self.clock += Clock(start=building, train=training, evaluate=ended - trained)
@@ -132,21 +137,23 @@ class TrainingRun:
 
     def done(self) -> bool:
         """Whether all epochs are run, or no further one fits before the deadline."""
-        if self.epochs_run >= self.epochs:
+        if self.progress >= 1 or self.epochs_run >= self.epochs:
             return True
-        return self.epochs_run > 0 and time.time() + 1.1 * self.epoch_seconds > self._last_moment()
+        return self.epochs_run > 0 and self._epochs_that_fit() < 1
 
-    def progress(self) -> float:
-        """Share of the run that is over, 0..1: of its epochs, or of its time if that is more.
+    def _epochs_left(self) -> int:
+        """Epochs to come, the next included: those asked for, or those that fit if fewer; >= 1.
 
-        0 before the first epoch, however long the start took: a seed so gives the same run with
-        a deadline as without, unless time does run out.
+        Before the first epoch all count, however long the start took: a seed so gives the same
+        run with a deadline as without, unless time does run out.
         """
-        share = self.epochs_run / self.epochs
-        if self.deadline is None or self.epochs_run == 0:
-            return share
-        elapsed, available = time.time() - self.began, self._last_moment() - self.began
-        return min(1.0, max(share, elapsed / max(available, 1e-9)))
+        left = self.epochs - self.epochs_run
+        fit = self._epochs_that_fit() if self.epochs_run else left
+        return max(1, math.floor(min(left, fit)))
+
+    def _epochs_that_fit(self) -> float:
+        """How many epochs there is time for, each taken to last a tenth more than the last did."""
+        return (self._last_moment() - time.time()) / (1.1 * self.epoch_seconds)
 
     def finish(self) -> Evaluation:
         """Go back to the best epoch's weights and score validation images in full."""
@@ -175,6 +182,7 @@ class TrainingRun:
         np.savez(folder / "state.npz", **arrays)
         counters = {
             "epochs_run": self.epochs_run,
+            "progress": self.progress,
             "best": asdict(self.best),
             "epoch_seconds": self.epoch_seconds,
             "clock": [self.clock.start, self.clock.train, self.clock.evaluate],
@@ -192,7 +200,7 @@ class TrainingRun:
         counters = json.loads((folder / "counters.json").read_text())
         self.clock = Clock(*counters["clock"])
         self.best = PixelScores(**counters["best"])
-        self.epochs_run = counters["epochs_run"]
+        self.epochs_run, self.progress = counters["epochs_run"], counters["progress"]
         self.epoch_seconds = counters["epoch_seconds"]
 
     def _keep_if_best(self, scores: PixelScores) -> None:

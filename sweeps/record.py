@@ -254,7 +254,7 @@ class EpochRecord(Checked):
     val_iou: Annotated[float | None, _score("iou", _VALIDATION)] = None
     val_accuracy: Annotated[float | None, _score("accuracy", _VALIDATION)] = None
     learning_rate: Annotated[
-        float | None, Column("1 (per step)", "Learning rate at the epoch's end", at_least=0)
+        float | None, Column("1 (per step)", "Learning rate at the epoch's first step", at_least=0)
     ] = None
 
 

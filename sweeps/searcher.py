@@ -192,8 +192,8 @@ def _branch(
     """
     pinned = {"image_size": config.image_size} if config.image_size else {}
     space = {
-        name: _distribution(distribution)
-        for name, distribution in architecture.search_space.items()
+        name: distribution(declared)
+        for name, declared in architecture.search_space.items()
         if name not in pinned
     }
     ended = [trial for trial in past if trial_architecture(trial.trial) == architecture.name]
@@ -232,7 +232,7 @@ def _is_number(score: Any) -> bool:
     return score is not None and math.isfinite(score)
 
 
-def _distribution(declared: Distribution) -> BaseDistribution:
+def distribution(declared: Distribution) -> BaseDistribution:
     """A declared range, in Optuna's terms."""
     if isinstance(declared, Float):
         return FloatDistribution(declared.low, declared.high, log=declared.log)

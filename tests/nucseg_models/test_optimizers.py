@@ -180,6 +180,28 @@ def test_a_learning_rate_set_later_is_the_one_that_counts():
         np.testing.assert_allclose(one, start - 0.5 * gradient, rtol=1e-5, atol=1e-6)
 
 
+def test_a_learning_rate_glides_from_step_to_step():
+    optimizer, variables = fused("sgd")
+    optimizer.glide(0.5, 0.1, steps=2)
+    used = []
+    for number in range(3):
+        used.append(float(optimizer.learning_rate))
+        step(optimizer, variables, [number])
+    assert used == pytest.approx([0.5, 0.3, 0.1])
+
+
+def test_a_gliding_rate_counts_in_a_fit_too():
+    images, model = np.ones((4, 1), np.float32), keras.Sequential([keras.Input((1,))])
+    model.add(keras.layers.Dense(1, use_bias=False, kernel_initializer="ones"))
+    optimizer = optimizers.make({**HYPERPARAMETERS, "optimizer": "sgd"})
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer=optimizer, loss=lambda truth, output: output, jit_compile=False)
+    optimizer.glide(0.5, 0.0, steps=2)
+    model.fit(images, images, batch_size=2, epochs=1, verbose=0)
+    # Gradient 1 in both steps: 0.5, then 0.25 and nine tenths of the first step again.
+    assert float(model.get_weights()[0][0, 0]) == pytest.approx(1 - 0.5 - (0.25 + 0.45))
+
+
 def test_steps_are_counted():
     optimizer, variables = fused()
     step(optimizer, variables, range(3))

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import nucseg_models
 from nucseg_models import metrics
@@ -52,7 +53,7 @@ def test_boxes_lie_in_the_image_and_scores_between_0_and_1_best_first(network):
     assert (np.diff(scores) <= 0).all()
 
 
-@pytest.mark.parametrize(
+every_fullness = pytest.mark.parametrize(
     "labels",
     [
         pytest.param(np.zeros((2, SIDE, SIDE), np.int32), id="no nucleus"),
@@ -63,11 +64,26 @@ def test_boxes_lie_in_the_image_and_scores_between_0_and_1_best_first(network):
         pytest.param(np.ones((2, SIDE, SIDE), np.int32), id="one nucleus everywhere"),
     ],
 )
+
+
+@every_fullness
 def test_loss_and_weights_stay_finite_however_full_the_image(network, settings, labels):
     images, _ = images_and_labels()
     for _ in range(2):
         assert np.isfinite(network.train_on_batch(images, MASK_RCNN.targets(labels, settings)))
     assert all(np.isfinite(weight).all() for weight in network.get_weights())
+
+
+@every_fullness
+def test_every_weight_has_a_finite_gradient_however_full_the_image(network, settings, labels):
+    images, _ = images_and_labels()
+    targets = MASK_RCNN.targets(labels, settings)
+    with tf.GradientTape() as tape:
+        outputs = network(images, training=True)
+        loss = network.compute_loss(y=targets, y_pred=outputs)
+    for gradient in tape.gradient(loss, [v.value for v in network.trainable_variables]):
+        assert gradient is not None
+        assert np.isfinite(np.asarray(gradient)).all()
 
 
 def test_a_network_without_a_side_head_puts_out_no_semantic_map(tiny):
