@@ -77,6 +77,12 @@ class Architecture(ABC):
         """Nuclei as labels 1..n, int32 (H, W); more than 0 exactly where `foreground` is."""
 
     @abstractmethod
+    def certainty(
+        self, outputs: Any, labels: NDArray[np.int32], hyperparameters: Hyperparameters
+    ) -> NDArray[np.float32]:
+        """How sure the network is of each nucleus that `postprocess` made, float32 (n,), 0..1."""
+
+    @abstractmethod
     def flops(self, hyperparameters: Hyperparameters, image_size: int) -> int:
         """Floating-point operations of the model for one image; see `nucseg_models.flops`."""
 
@@ -93,7 +99,7 @@ class Architecture(ABC):
 
         The rest is set afresh in every trial without compiling anything.
         """
-        free = {"learning_rate", "schedule", "augmentation", *self.postprocessing()}
+        free = {"learning_rate", "schedule", "augmentation", "emphasis", *self.postprocessing()}
         return {name: value for name, value in hyperparameters.items() if name not in free}
 
     def postprocessing(self) -> tuple[str, ...]:

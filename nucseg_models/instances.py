@@ -120,6 +120,13 @@ def borders(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     return border
 
 
+def means(values: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The mean of values (H, W) over each of the labels 1..n, float32 (n,)."""
+    sums = np.bincount(labels.ravel(), weights=values.ravel())[1:]
+    found: NDArray[np.float32] = (sums / np.bincount(labels.ravel())[1:]).astype(np.float32)
+    return found
+
+
 def _passes(
     basins: NDArray[np.int32], height: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -72,11 +72,16 @@ class Pixelwise(Architecture):
         with keras.device("cpu"):
             return flops(self.build(hyperparameters, image_size))
 
+    def probability(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """That a pixel is nucleus, float32 (H, W) in 0..1."""
+        probability: NDArray[np.float32] = expit(outputs[..., 0])
+        return probability
+
     def foreground(
         self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
     ) -> NDArray[np.bool_]:
         """Pixels whose probability is above `threshold`, cleaned of specks and small holes."""
-        mask = expit(outputs[..., 0]) > float(hyperparameters["threshold"])
+        mask = self.probability(outputs) > float(hyperparameters["threshold"])
         return instances.clean(mask, minimum_area=int(hyperparameters["minimum_area"]))
 
     def postprocess(
@@ -85,11 +90,20 @@ class Pixelwise(Architecture):
         """Connected components of the foreground, or its watershed."""
         watershed = hyperparameters["splitting"] == "watershed"
         return instances.split_touching(
-            expit(outputs[..., 0]),
+            self.probability(outputs),
             self.foreground(outputs, hyperparameters),
             seed_smoothing=float(hyperparameters["seed_smoothing"]),
             seed_depth=float(hyperparameters["seed_depth"]) if watershed else np.inf,
         )
+
+    def certainty(
+        self,
+        outputs: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        hyperparameters: Hyperparameters,
+    ) -> NDArray[np.float32]:
+        """Mean probability of each nucleus's pixels."""
+        return instances.means(self.probability(outputs), labels)
 
     def postprocessing(self) -> tuple[str, ...]:
         """The threshold and the watershed's settings."""

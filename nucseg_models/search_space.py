@@ -83,5 +83,6 @@ LEARNING: SearchSpace = {
     "weight_decay": Choice(0.0, 1e-5, 1e-4, 1e-3, 1e-2),
     "batch_size": Choice(4, 8, 10, 16, 32),
     "augmentation": Choice("none", "flips", "full"),
+    "emphasis": Choice("none", "rare_kinds"),
     "image_size": Choice(64, 128, 192, 256),
 }

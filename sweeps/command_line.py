@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sweeps.config import OPTIONS, SWEEP_FILE, ConfigError, SweepConfig, check_installed, refuse
+from sweeps.config import OPTIONS, ConfigError, SweepConfig, check_installed, refuse
 from sweeps.options import Option, flag, folder_name, nearest, switch
+from sweeps.record import SWEEP_FILE
 from sweeps.storage import open_store
 
 # A resumed search goes on with these as they were, else its trials could not be compared.

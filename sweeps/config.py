@@ -19,11 +19,8 @@ from sweeps.options import (
     text,
     whole_number,
 )
-from sweeps.record import BACKENDS
+from sweeps.record import BACKENDS, SWEEP_FILE
 from sweeps.storage import Store
-
-SWEEP_FILE = "sweep.json"
-"""What was asked, in the sweep's own folder; ``config`` in it holds `SweepConfig.to_json()`."""
 
 _WHAT, _DATA, _SEARCH = "what to search", "data", "search"
 _MACHINES, _RESULTS = "machines", "results"

@@ -23,8 +23,11 @@ from sweeps.columns import (
 
 __all__ = [
     "BACKENDS",
+    "CURVES_FILE",
     "SCHEMA_VERSION",
     "STATUSES",
+    "SUMMARY_FILE",
+    "SWEEP_FILE",
     "EpochRecord",
     "TrialRecord",
     "canonical_json",
@@ -36,6 +39,8 @@ __all__ = [
     "to_table",
 ]
 
+# The files of a sweep's folder; sweep.json's ``config`` holds `SweepConfig.to_json()`.
+SUMMARY_FILE, CURVES_FILE, SWEEP_FILE = "summary.parquet", "curves.parquet", "sweep.json"
 STATUSES = ("completed", "stopped", "failed")
 BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -12,12 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeps.columns import Checked, check_schema, from_table, schema, to_table
-from sweeps.config import SWEEP_FILE
-from sweeps.record import EpochRecord, TrialRecord
+from sweeps.record import CURVES_FILE, SUMMARY_FILE, SWEEP_FILE, EpochRecord, TrialRecord
 from sweeps.storage import Store
-
-SUMMARY_FILE = "summary.parquet"
-CURVES_FILE = "curves.parquet"
 
 _Key = tuple[str, str]
 _Row = TypeVar("_Row", bound=Checked)

@@ -15,8 +15,8 @@ from sweeps.config import ConfigError, SweepConfig, check_name_is_free
 from sweeps.inputs import Inputs, read, weights_path
 from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
-from sweeps.record import SCHEMA_VERSION
-from sweeps.recorder import CURVES_FILE, SUMMARY_FILE, Recorder
+from sweeps.record import CURVES_FILE, SCHEMA_VERSION, SUMMARY_FILE
+from sweeps.recorder import Recorder
 from sweeps.storage import StorageError, Store, open_store
 from sweeps.sweep import Sweep
 from sweeps.winners import winners_table

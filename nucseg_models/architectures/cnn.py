@@ -57,6 +57,7 @@ class SimpleCNN(Pixelwise):
         "weight_decay": 0.0,
         "batch_size": 32,
         "augmentation": "none",
+        "emphasis": "none",
         "image_size": 128,
         **PAPER_POSTPROCESSING,
     }
@@ -105,24 +106,25 @@ class SimpleCNN(Pixelwise):
         inside = (labels > 0) & ~border
         return np.stack([inside, border, labels == 0], axis=-1).astype(np.float32)
 
-    def foreground(
-        self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
-    ) -> NDArray[np.bool_]:
-        """Pixels where nucleus or border outweighs background, by `threshold`."""
-        mask = _nuclear_share(outputs) > float(hyperparameters["threshold"])
-        return instances.clean(mask, minimum_area=int(hyperparameters["minimum_area"]))
+    def probability(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The share of nucleus and border in the three sigmoids' sum, float32 (H, W) in 0..1.
+
+        0 where all three are: a pixel that nothing speaks for is background.
+        """
+        single = expit(outputs)
+        nuclear = single[..., NUCLEUS] + single[..., BORDER]
+        share: NDArray[np.float32] = nuclear / np.maximum(nuclear + single[..., BACKGROUND], 1e-6)
+        return share
 
     def postprocess(
         self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
     ) -> NDArray[np.int32]:
         """Connected components, or a watershed from the pixels that are inside, not border."""
-        foreground = self.foreground(outputs, hyperparameters)
         if hyperparameters["splitting"] == "components":
-            return instances.split_touching(
-                _nuclear_share(outputs), foreground, seed_smoothing=0.0, seed_depth=np.inf
-            )
+            return super().postprocess(outputs, hyperparameters)
+        foreground = self.foreground(outputs, hyperparameters)
         markers = foreground & (outputs[..., NUCLEUS] > outputs[..., BORDER])
-        return instances.labels_from_markers(markers, foreground, _nuclear_share(outputs))
+        return instances.labels_from_markers(markers, foreground, self.probability(outputs))
 
 
 def _hidden(x: Any, index: int, hyperparameters: Hyperparameters) -> Any:
@@ -135,17 +137,6 @@ def _hidden(x: Any, index: int, hyperparameters: Hyperparameters) -> Any:
         x = keras.layers.Conv2D(width, kernel, padding="same", dilation_rate=dilation)(x)
     x = layers.normalise(x, str(hyperparameters["normalisation"]))
     return keras.layers.Activation(hyperparameters["activation"])(x)
-
-
-def _nuclear_share(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The share of nucleus and border in the three sigmoids' sum, float32 (H, W) in 0..1.
-
-    0 where all three are: a pixel that nothing speaks for is background.
-    """
-    probability = expit(outputs)
-    nuclear = probability[..., NUCLEUS] + probability[..., BORDER]
-    share: NDArray[np.float32] = nuclear / np.maximum(nuclear + probability[..., BACKGROUND], 1e-6)
-    return share
 
 
 ARCHITECTURE = SimpleCNN()

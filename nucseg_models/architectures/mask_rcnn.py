@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
+from nucseg_models import instances
 from nucseg_models.architecture import Architecture
 from nucseg_models.deferred import keras
 from nucseg_models.detection import heads, matching, tiles
@@ -78,6 +80,7 @@ class MaskRCNN(Architecture):
         "weight_decay": 0.0,
         "batch_size": 16,
         "augmentation": "none",
+        "emphasis": "none",
         "image_size": 128,
         "score_threshold": 0.5,
         "mask_threshold": 0.5,
@@ -173,21 +176,38 @@ class MaskRCNN(Architecture):
         self, outputs: Detections, hyperparameters: Hyperparameters
     ) -> NDArray[np.int32]:
         """Masks pasted by score, then, with `fill`, grown and added to by the side head."""
-        minimum_area = int(hyperparameters["minimum_area"])
-        labels = paste(
-            outputs,
-            score_threshold=float(hyperparameters["score_threshold"]),
-            mask_threshold=float(hyperparameters["mask_threshold"]),
-            overlap=float(hyperparameters["overlap"]),
-            minimum_area=minimum_area,
-        )
+        labels, _ = _pasted(outputs, hyperparameters)
         if hyperparameters["fill"] and outputs.semantic is not None:
+            minimum_area = int(hyperparameters["minimum_area"])
             return filled(labels, outputs.semantic, minimum_area=minimum_area)
         return labels
+
+    def certainty(
+        self, outputs: Detections, labels: NDArray[np.int32], hyperparameters: Hyperparameters
+    ) -> NDArray[np.float32]:
+        """The score of what was detected; the side head's mean probability of what it added."""
+        _, scores = _pasted(outputs, hyperparameters)
+        if outputs.semantic is None:
+            return scores
+        seen = instances.means(expit(outputs.semantic), labels)
+        return np.concatenate([scores, seen[len(scores) :]])
 
     def postprocessing(self) -> tuple[str, ...]:
         """What `postprocess` reads."""
         return tuple(POSTPROCESSING)
+
+
+def _pasted(
+    outputs: Detections, hyperparameters: Hyperparameters
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Labels and scores of the detections, without the side head."""
+    return paste(
+        outputs,
+        score_threshold=float(hyperparameters["score_threshold"]),
+        mask_threshold=float(hyperparameters["mask_threshold"]),
+        overlap=float(hyperparameters["overlap"]),
+        minimum_area=int(hyperparameters["minimum_area"]),
+    )
 
 
 ARCHITECTURE = MaskRCNN()

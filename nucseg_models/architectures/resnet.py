@@ -53,6 +53,7 @@ class ResNet(Pixelwise):
         "weight_decay": 0.0,
         "batch_size": 10,
         "augmentation": "none",
+        "emphasis": "none",
         "image_size": 128,
         **PAPER_POSTPROCESSING,
     }

@@ -59,6 +59,7 @@ class UNet(Pixelwise):
         "weight_decay": 0.0,
         "batch_size": 16,
         "augmentation": "none",
+        "emphasis": "none",
         "image_size": 128,
         **PAPER_POSTPROCESSING,
     }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from nucseg_models.data.errors import DataError
 from nucseg_models.data.masks import Mask, cropped
@@ -31,7 +31,17 @@ def image(data: bytes, name: str) -> NDArray[np.uint8]:
     0.1st percentile over all channels goes to 0, the 99.9th to 255, so that neither the
     camera's bit depth nor a few hot pixels decide. `name` is for the message of DataError.
     """
-    pixels = _channels_last(_decode(data, name, index_colours=False), name)
+    return as_image(raw(data, name), name)
+
+
+def raw(data: bytes, name: str) -> NDArray[np.generic]:
+    """The pixels of an image file as they are stored; see `as_image`."""
+    return _decode(data, name, index_colours=False)
+
+
+def as_image(pixels: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    """What `image` makes of pixels (H, W), (H, W, channels) or (channels, H, W)."""
+    pixels = channels_last(pixels, name)
     if pixels.shape[2] in (2, 4):
         pixels = pixels[..., :-1]
     if pixels.dtype != np.uint8:
@@ -41,12 +51,12 @@ def image(data: bytes, name: str) -> NDArray[np.uint8]:
 
 def mask(data: bytes, name: str, shape: tuple[int, int]) -> Mask:
     """One nucleus: the pixels that aren't black in a file that must be of `shape` (H, W)."""
-    with _decoding(name), Image.open(io.BytesIO(data)) as opened:
+    with decoding(name), Image.open(io.BytesIO(data)) as opened:
         if opened.mode == "L":  # as nearly all are: decode once, copy the nucleus alone
             _require_shape((opened.height, opened.width), shape, name)
             box = opened.getbbox() or (0, 0, 0, 0)
             return Mask(box[1], box[0], np.asarray(opened.crop(box)) != 0)
-    pixels = _channels_last(_decode(data, name, index_colours=False), name)
+    pixels = channels_last(_decode(data, name, index_colours=False), name)
     _require_shape(pixels.shape[:2], shape, name)
     colours = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
     return cropped((colours != 0).any(axis=2))
@@ -57,7 +67,7 @@ def label_image(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.in
 
     A grey value, a palette's index or a colour is a label (alpha is dropped).
     """
-    pixels = _channels_last(_decode(data, name, index_colours=True), name)
+    pixels = channels_last(_decode(data, name, index_colours=True), name)
     _require_shape(pixels.shape[:2], shape, name)
     if pixels.shape[2] in (2, 4):
         pixels = pixels[..., :-1]
@@ -70,19 +80,21 @@ def label_image(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.in
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def decoding(name: str) -> Iterator[None]:
     """DataError instead of whatever a decoder raises over a broken file."""
     try:
         yield
     except DataError:
         raise
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise DataError(f"{name}: can't be decoded as an image (of no known format)") from error
     except Exception as error:
         raise DataError(f"{name}: can't be decoded as an image ({error})") from error
 
 
 def _decode(data: bytes, name: str, *, index_colours: bool) -> NDArray[np.generic]:
     """Pixels as stored; a palette's colours, or its indices where they are the meaning."""
-    with _decoding(name):
+    with decoding(name):
         if name.lower().endswith((".tif", ".tiff")):
             return _decode_tiff(data)
         if data.startswith(PNG_SIGNATURE) and data[24:26] in DEEP_COLOUR:
@@ -108,8 +120,8 @@ def _decode_with_pillow(data: bytes, index_colours: bool) -> NDArray[np.generic]
         return np.asarray(opened.convert("L" if opened.mode == "1" else "RGB"))
 
 
-def _channels_last(pixels: NDArray[np.generic], name: str) -> NDArray[np.generic]:
-    """As (H, W, channels) with 1 to 4 channels."""
+def channels_last(pixels: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    """Pixels as (H, W, channels) with 1 to 4 channels, or DataError."""
     if pixels.ndim == 2:
         return pixels[..., np.newaxis]
     if pixels.ndim == 3 and pixels.shape[2] > 4 and pixels.shape[0] <= 4:

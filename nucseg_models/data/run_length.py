@@ -63,6 +63,19 @@ def decode_runs(runs: str, shape: tuple[int, int]) -> Mask:
     return cropped(covers.reshape(shape[::-1]).T)
 
 
+def encode_runs(labels: NDArray[np.int32]) -> list[str]:
+    """The nuclei 1..n of labels (H, W), each as `decode_runs` reads it."""
+    flat = labels.T.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [flat.size]])
+    runs: list[list[str]] = [[] for _ in range(int(labels.max(initial=0)) + 1)]
+    for label, start, end in zip(
+        flat[starts].tolist(), starts.tolist(), ends.tolist(), strict=True
+    ):
+        runs[label].append(f"{start + 1} {end - start}")
+    return [" ".join(nucleus) for nucleus in runs[1:]]
+
+
 def _rows(solution: bytes) -> dict[str, list[str]]:
     """The run lengths of each image."""
     reader = csv.DictReader(io.StringIO(solution.decode("utf-8-sig", "replace"), newline=""))

@@ -34,24 +34,25 @@ def paste(
     mask_threshold: float,
     overlap: float,
     minimum_area: int,
-) -> NDArray[np.int32]:
-    """Labels 1..n, int32 (H, W), of the detections whose score is at least `score_threshold`.
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Labels 1..n, int32 (H, W), of the detections whose score is at least `score_threshold`, and
+    the score of each, float32 (n,).
 
     A pixel is a nucleus's where its mask's probability is above `mask_threshold`, and goes to the
     first that claims it. A nucleus of which others have taken more than the share `overlap`, or
     that has fewer than `minimum_area` pixels left (at least one), is left out: it was found twice.
     """
     labels = np.zeros(found.shape, np.int32)
-    count, level = 0, float(logit(mask_threshold))
+    kept, level = [], float(logit(mask_threshold))
     for index in np.flatnonzero(found.scores >= score_threshold):
         window, mask = _on_pixels(found.boxes[index], found.masks[index], found.shape)
         inside = mask > level
         free = inside & (labels[window] == 0)
         area = np.count_nonzero(free)
         if area >= max(1, minimum_area, (1 - overlap) * np.count_nonzero(inside)):
-            count += 1
-            labels[window][free] = count
-    return labels
+            kept.append(index)
+            labels[window][free] = len(kept)
+    return labels, found.scores[kept]
 
 
 def filled(

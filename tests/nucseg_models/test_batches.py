@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,12 +36,22 @@ def constant(count, side=40):
     return dataset([np.full((side, side), i + 1, np.int32) for i in range(count)])
 
 
-def batches(data, *, architecture=UNET, seed=3, size=32, batch_size=4, augmentation="none"):
+def batches(
+    data,
+    *,
+    architecture=UNET,
+    seed=3,
+    size=32,
+    batch_size=4,
+    augmentation="none",
+    emphasis="none",
+):
     chosen = {
         **architecture.paper,
         "image_size": size,
         "batch_size": batch_size,
         "augmentation": augmentation,
+        "emphasis": emphasis,
     }
     return Batches(data, architecture, chosen, seed)
 
@@ -100,6 +111,16 @@ def test_an_image_of_twice_the_side_is_shown_twice_as_often():
     counts = [shown.count(number) for number in range(1, 6)]
     assert counts[4] == pytest.approx(2 * sum(counts[:4]) / 4, abs=15)
     assert max(counts[:4]) - min(counts[:4]) <= 20
+
+
+@pytest.mark.parametrize(("emphasis", "share"), [("none", 1 / 5), ("rare_kinds", 1 / 3)])
+def test_rare_kinds_of_image_are_shown_by_the_root_of_their_number_if_asked(emphasis, share):
+    data = replace(constant(20), kinds=("tissue",) * 4 + ("fluorescence",) * 16)
+    items = batches(data, batch_size=10, emphasis=emphasis)
+    shown = [number for epoch in range(30) for number in numbers_seen(items, epoch)]
+    counts = [shown.count(number) for number in range(1, 21)]
+    assert sum(counts[:4]) / len(shown) == pytest.approx(share, abs=0.01)
+    assert max(counts[:4]) - min(counts[:4]) <= 10
 
 
 def test_images_left_over_come_first_in_the_next_epoch():

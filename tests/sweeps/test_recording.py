@@ -14,7 +14,8 @@ from rich.console import Console
 import nucseg_models
 from sweeps.assignment import Assignment
 from sweeps.progress import Progress
-from sweeps.recorder import SUMMARY_FILE, Recorder
+from sweeps.record import SUMMARY_FILE
+from sweeps.recorder import Recorder
 from sweeps.recording import RUNNING_FILE, Recording, SweepFacts
 from sweeps.storage import open_store
 

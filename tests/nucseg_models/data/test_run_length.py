@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from nucseg_models.data import DataError, load_test
 from nucseg_models.data.masks import paint
-from nucseg_models.data.run_length import decode_runs, listing
+from nucseg_models.data.run_length import decode_runs, encode_runs, listing
 
 HEADER = "ImageId,EncodedPixels,Height,Width,Usage\n"
 
@@ -21,12 +21,16 @@ def test_positions_count_from_one_and_run_down_the_columns():
     assert paint([decode_runs("1 1 6 1", (3, 2))], (3, 2)).tolist() == [[1, 0], [0, 0], [0, 1]]
 
 
-@given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 6))))
-def test_what_was_encoded_comes_back(covers):
-    changes = np.diff(np.concatenate([[False], covers.T.ravel(), [False]]).astype(int))
-    starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
-    runs = " ".join(f"{s + 1} {e - s}" for s, e in zip(starts, ends, strict=True))
-    assert (paint([decode_runs(runs, covers.shape)], covers.shape) == covers).all()
+@given(
+    arrays(np.int32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 3))
+)
+def test_what_was_encoded_comes_back(labels):
+    runs = encode_runs(labels)
+    assert len(runs) == labels.max()
+    for label, nucleus in enumerate(runs, start=1):
+        assert (
+            paint([decode_runs(nucleus, labels.shape)], labels.shape) == (labels == label)
+        ).all()
 
 
 @pytest.mark.parametrize(

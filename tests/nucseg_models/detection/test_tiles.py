@@ -61,7 +61,7 @@ def test_each_nucleus_is_found_once_whole_wherever_tiles_end(shape):
     squares = [(*grid[place], int(rng.integers(6, 24))) for place in chosen]
     image = image_of(shape, squares)
     ((index, found),) = tiles.outputs(Seer(), [image], SIDE)
-    labels = paste(found, **SETTINGS)
+    labels, _ = paste(found, **SETTINGS)
     assert index == 0
     assert labels.max() == len(squares)
     np.testing.assert_array_equal(labels > 0, image[..., 0] > 0)
@@ -73,7 +73,7 @@ def test_a_nucleus_as_large_as_tiles_overlap_is_never_cut(left):
     side = tiles.overlap(SIDE) - 4
     image = image_of((300, 600), [(60, left, side)])
     ((_, found),) = tiles.outputs(Seer(), [image], SIDE)
-    labels = paste(found, **SETTINGS)
+    labels, _ = paste(found, **SETTINGS)
     assert labels.max() == 1
     assert (labels > 0).sum() == side**2
 

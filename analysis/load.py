@@ -1,0 +1,98 @@
+"""A sweep's Parquet files as data frames: local or on S3, one sweep or many, ended or running."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweeps.columns import Checked, check_schema, schema
+from sweeps.record import CURVES_FILE, SUMMARY_FILE, SWEEP_FILE, EpochRecord, TrialRecord
+from sweeps.storage import StorageError, Store, open_store
+
+MARKS = (SUMMARY_FILE, CURVES_FILE, SWEEP_FILE)  # one of these makes a folder a sweep's
+
+
+class AnalysisError(Exception):
+    """What was asked can't be drawn from these results; the message is a sentence that says why."""
+
+
+def trials(uris: Iterable[str]) -> pl.DataFrame:
+    """A row an ended trial of all sweeps at `uris`, in the columns of `TrialRecord`.
+
+    A URI is a sweep's folder, or a folder that holds such folders; ``s3://`` is read too. Where two
+    sweeps bear one name, the column `sweep` holds their folders instead. Raises AnalysisError where
+    there is no sweep, a file is not whole or of another schema, or no trial has ended yet.
+    """
+    stores = _sweeps(uris)
+    frame = _read_all(TrialRecord, stores, SUMMARY_FILE)
+    if frame.is_empty():
+        places = ", ".join(store.uri for store in stores)
+        raise AnalysisError(f"no trial has ended yet in {places}: look again later")
+    return frame
+
+
+def curves(uris: Iterable[str]) -> pl.DataFrame:
+    """A row an epoch of every trial, ended or not, in the columns of `EpochRecord`."""
+    return _read_all(EpochRecord, _sweeps(uris), CURVES_FILE)
+
+
+def _sweeps(uris: Iterable[str]) -> list[Store]:
+    """The folders of sweeps at or below the URIs, each once, in order."""
+    found: dict[str, Store] = {}
+    for uri in uris:
+        try:
+            stores = _sweeps_at(open_store(uri))
+        except StorageError as error:
+            raise AnalysisError(str(error)) from error
+        if not stores:
+            raise AnalysisError(
+                f"there is no sweep at {uri}: give a folder that holds {SUMMARY_FILE}, as "
+                "sweeps/run.py writes into results/NAME, or a folder of such folders"
+            )
+        found |= {store.uri: store for store in stores}
+    return list(found.values())
+
+
+def _sweeps_at(store: Store) -> list[Store]:
+    """The store itself if it is a sweep's folder, else those of the folders below that are."""
+    if any(store.exists(mark) for mark in MARKS):
+        return [store]
+    names = (name.rpartition("/") for name in store.list())
+    return [store.child(folder) for folder in dict.fromkeys(f for f, _, n in names if n in MARKS)]
+
+
+def _read_all(row_type: type[Checked], stores: Iterable[Store], name: str) -> pl.DataFrame:
+    """One file of all sweeps, one below the other."""
+    frames = {store.uri: _read(row_type, store, name) for store in stores}
+    bearers = Counter(sweep for frame in frames.values() for sweep in frame["sweep"].unique())
+    named = (
+        frame.with_columns(
+            pl.when(pl.col("sweep").is_in([s for s, n in bearers.items() if n > 1]))
+            .then(pl.lit(uri))
+            .otherwise("sweep")
+            .alias("sweep")
+        )
+        for uri, frame in frames.items()
+    )
+    return pl.concat(named)
+
+
+def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
+    """A Parquet file as a frame; without rows where the file is not there yet."""
+    wanted = schema(row_type)
+    try:
+        table = pq.read_table(io.BytesIO(store.read_bytes(name)))
+        check_schema(row_type, table.schema)
+    except FileNotFoundError:
+        table = wanted.empty_table()
+    except (StorageError, ValueError, pa.ArrowException) as error:
+        raise AnalysisError(f"{store.uri}/{name} can't be read: {error}") from error
+    frame = pl.from_arrow(table.select(wanted.names).cast(wanted))
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError(f"a table must become a frame, not {type(frame).__name__}")
+    return frame

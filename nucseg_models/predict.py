@@ -1,0 +1,179 @@
+"""Segment new images: ``python -m nucseg_models.predict results/NAME/best/unet IMAGES -o OUT``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nucseg_models.data import DataError
+from nucseg_models.prediction import pages
+from nucseg_models.prediction.pages import Page
+
+if TYPE_CHECKING:
+    from nucseg_models.prediction.output import Segmented
+    from nucseg_models.prediction.winner import Winner
+
+SKIPPED, ASKED_WRONG, INTERRUPTED = 1, 2, 130  # exit statuses
+AT_ONCE = 16  # files that are read, segmented and written together
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 if every image was segmented, 1 if some were skipped; errors are sentences."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        files = pages.find(chosen.images)
+        _check_new(chosen.output)
+        return _predict(chosen.model, _named(files), chosen.output)
+    except (DataError, OSError) as error:
+        print(f"nucseg_models.predict: {error}", file=sys.stderr)
+        return ASKED_WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nucseg_models.predict",
+        description="Find the nuclei in images with a model that a sweep chose. OUT gets labels/ "
+        "(label TIFFs, for napari and Fiji), overlays/ (PNG, to look at), nuclei.csv and "
+        "nuclei.parquet (area, place, intensity and score of each nucleus), and runs.csv (run "
+        "lengths, for Kaggle).",
+    )
+    parser.add_argument(
+        "model", type=Path, help="a winner's folder, such as results/NAME/best/unet"
+    )
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        help="PNG, TIFF (of many pages too), BMP or JPEG files, or folders of them; 8 or 16 bits "
+        "a channel, of any size",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="a new or empty folder"
+    )
+    return parser
+
+
+def _check_new(folder: Path) -> None:
+    """An earlier prediction's tables must not be lost."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} holds something already: name a new folder with -o")
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """A name for each file's results: its own without its ending, with its folder's if need be."""
+    shared = Counter(file.stem for file in files)
+    named: dict[str, Path] = {}
+    for file in files:
+        name = file.stem if shared[file.stem] == 1 else f"{file.resolve().parent.name}_{file.name}"
+        if name in named:
+            raise DataError(
+                f"{named[name]} and {file} would both be called {name}: predict them apart"
+            )
+        named[name] = file
+    return named
+
+
+def _predict(folder: Path, files: Mapping[str, Path], out: Path) -> int:
+    """Read, segment and write, each while the others go on; name what is skipped."""
+    # Keras takes seconds to load: not before all that was asked is known to be right.
+    with _backend_silenced():
+        from nucseg_models import device  # noqa: PLC0415
+        from nucseg_models.prediction.output import Output  # noqa: PLC0415
+        from nucseg_models.prediction.winner import Winner  # noqa: PLC0415
+
+    device.prepare(os.cpu_count() or 1)
+    winner, output, skipped = Winner(folder), Output(out), 0
+    with _progress() as progress, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        task = progress.add_task("segmenting", total=len(files))
+        written = writer.submit(output.add_all, {})
+        for group in _read_ahead(reader, files):
+            bad = {name: read for name, read in group.items() if isinstance(read, DataError)}
+            for error in bad.values():
+                progress.console.print(f"skipped: {error}", soft_wrap=True, markup=False)
+            good = {name: read for name, read in group.items() if not isinstance(read, DataError)}
+            done = _segment(winner, good)
+            written.result()  # the group before; raises what went wrong there
+            written = writer.submit(output.add_all, done)
+            skipped += len(bad)
+            progress.advance(task, len(group))
+        written.result()
+    nuclei = output.finish()
+    print(f"{nuclei} nuclei in {len(files) - skipped} images: {out}")
+    return SKIPPED if skipped else 0
+
+
+@contextmanager
+def _backend_silenced() -> Iterator[None]:
+    """While TensorFlow is imported: its C++ half greets before it listens to any setting."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _progress() -> Progress:
+    """A bar on a terminal; elsewhere only what is skipped is said."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor, files: Mapping[str, Path]
+) -> Iterator[dict[str, list[Page] | DataError]]:
+    """Some files' pages, or what is wrong with them, while the next files are being read."""
+    names, upcoming = list(files), None
+    for first in range(0, len(names), AT_ONCE):
+        group = {name: files[name] for name in names[first : first + AT_ONCE]}
+        begun = reader.submit(_read, group)
+        if upcoming:
+            yield upcoming.result()
+        upcoming = begun
+    if upcoming:
+        yield upcoming.result()
+
+
+def _read(files: Mapping[str, Path]) -> dict[str, list[Page] | DataError]:
+    found: dict[str, list[Page] | DataError] = {}
+    for name, path in files.items():
+        try:
+            found[name] = pages.read(path)
+        except DataError as error:
+            found[name] = error
+    return found
+
+
+def _segment(winner: Winner, group: Mapping[str, list[Page]]) -> dict[str, Segmented]:
+    """Each file's pages with their nuclei; all pages go through the network together."""
+    images = [page.image for read in group.values() for page in read]
+    found = dict(winner.segment(images))
+    numbers = iter(range(len(images)))
+    return {name: [(page, found[next(numbers)]) for page in read] for name, read in group.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

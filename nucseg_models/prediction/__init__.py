@@ -1,0 +1,1 @@
+"""A saved winner at work on new images: reading, segmenting, writing."""

@@ -1,0 +1,78 @@
+"""Image files as pages: what is stored, and what networks see."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from nucseg_models.data import decode
+from nucseg_models.data.errors import DataError
+
+CHANNELS = "CS"  # tifffile's letters for an axis of channels, and of samples such as RGB
+
+
+@dataclass(frozen=True)
+class Page:
+    """One image. intensity: float32 (H, W), the mean over the stored channels, in the file's own
+    unit; image: uint8 (H, W, 3), see `decode.image`.
+    """
+
+    intensity: NDArray[np.float32]
+    image: NDArray[np.uint8]
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The image files among `paths` and in the folders among them, each once, folders sorted.
+
+    DataError for a path that is not there, and where there is no image at all.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder")
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        wanted = (p for p in inside if p == path or p.suffix.lower() in decode.SUFFIXES)
+        found |= dict.fromkeys(p for p in wanted if p.is_file())
+    if not found:
+        raise DataError(
+            f"no images in {', '.join(map(str, paths))}: files must end in "
+            f"{', '.join(decode.SUFFIXES)}"
+        )
+    return list(found)
+
+
+def read(path: Path) -> list[Page]:
+    """The pages of an image file, one or more; DataError, naming the file, if it is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from error
+    return [_page(pixels, str(path)) for pixels in _pages(data, str(path))]
+
+
+def _page(pixels: NDArray[np.generic], name: str) -> Page:
+    image = decode.as_image(pixels, name)
+    values = decode.channels_last(pixels, name).astype(np.float32)
+    opaque = values[..., :-1] if values.shape[2] in (2, 4) else values
+    return Page(opaque.mean(axis=2), image)
+
+
+def _pages(data: bytes, name: str) -> Iterator[NDArray[np.generic]]:
+    """Pixels of each page, (H, W) or (H, W, channels): all planes of a stack, all frames."""
+    if not name.lower().endswith((".tif", ".tiff")):
+        yield decode.raw(data, name)
+        return
+    with decode.decoding(name), tifffile.TiffFile(io.BytesIO(data)) as file:
+        for series in file.series:
+            pixels, axes = series.asarray(), series.axes
+            for axis in [letter for letter in axes if letter in CHANNELS]:
+                pixels = np.moveaxis(pixels, axes.index(axis), -1)
+                axes = axes.replace(axis, "") + axis
+            planes = axes.index("Y")
+            yield from pixels.reshape(-1, *pixels.shape[planes:])

@@ -1,0 +1,103 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import load
+from analysis.load import AnalysisError
+from sweeps.record import SUMMARY_FILE, TrialRecord, to_table
+from sweeps.storage import open_store
+
+
+def test_a_folder_of_sweeps_gives_the_trials_of_all(sweep_folder, ten_trials, tmp_path):
+    sweep_folder(ten_trials[:4], name="results/a")
+    sweep_folder(ten_trials[4:], name="results/b")
+    found = load.trials([str(tmp_path / "results")])
+    assert sorted(found["trial_id"]) == sorted(trial.trial_id for trial in ten_trials)
+    assert found.columns == list(TrialRecord.__dataclass_fields__)
+
+
+def test_a_sweep_named_twice_is_read_once(sweep_folder, ten_trials, tmp_path):
+    folder = sweep_folder(ten_trials)
+    assert load.trials([folder, folder, str(tmp_path)]).height == 10
+
+
+def test_sweeps_of_one_name_are_told_apart_by_their_folders(sweep_folder, ten_trials):
+    first = sweep_folder(ten_trials[:1], name="monday/night")
+    second = sweep_folder(ten_trials[:1], name="tuesday/night")
+    assert load.trials([first, second])["sweep"].to_list() == [first, second]
+
+
+def test_the_curves_of_trials_that_still_run_are_read(sweep_folder, epoch_record):
+    folder = sweep_folder(epochs=[epoch_record(epoch=1), epoch_record(epoch=2)])
+    assert load.curves([folder])["epoch"].to_list() == [1, 2]
+
+
+def test_sweeps_on_s3_are_read(sweep_folder, ten_trials, s3_admin):
+    folder = Path(sweep_folder(ten_trials))
+    uri = "s3://sweeps/load/night"
+    open_store(uri).write_file(SUMMARY_FILE, folder / SUMMARY_FILE)
+    assert load.trials([uri]).height == 10
+    assert load.trials(["s3://sweeps/load"]).height == 10
+
+
+def test_a_sweep_without_an_ended_trial_says_so(sweep_folder):
+    with pytest.raises(AnalysisError, match=r"no trial has ended yet in .*night: look again later"):
+        load.trials([sweep_folder()])
+
+
+def test_a_running_sweep_that_has_only_its_description_is_a_sweep(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(AnalysisError, match="no trial has ended yet"):
+        load.trials([str(tmp_path)])
+
+
+@pytest.mark.parametrize("place", ["", "nowhere"])
+def test_a_folder_that_holds_no_sweep_is_named(tmp_path, place):
+    with pytest.raises(AnalysisError, match=r"there is no sweep at .*give a folder that holds"):
+        load.trials([str(tmp_path / place)])
+
+
+def test_another_kind_of_address_is_refused():
+    with pytest.raises(AnalysisError, match="local path or s3://"):
+        load.trials(["https://example.org/results"])
+
+
+def test_a_file_cut_short_is_named(sweep_folder, ten_trials):
+    folder = Path(sweep_folder(ten_trials))
+    whole = (folder / SUMMARY_FILE).read_bytes()
+    (folder / SUMMARY_FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AnalysisError, match=r"night/summary.parquet can't be read"):
+        load.trials([str(folder)])
+
+
+def test_another_schema_is_refused_with_what_to_do(sweep_folder, ten_trials):
+    folder = Path(sweep_folder(ten_trials))
+    table = to_table(TrialRecord, ten_trials)
+    older = table.replace_schema_metadata({"schema_version": "0"})
+    pq.write_table(older, folder / SUMMARY_FILE)
+    with pytest.raises(AnalysisError, match=r"schema_version is 0.*use the version that wrote it"):
+        load.trials([str(folder)])
+    pq.write_table(pa.table({"a": [1]}, metadata=table.schema.metadata), folder / SUMMARY_FILE)
+    with pytest.raises(AnalysisError, match="missing, or of another type"):
+        load.trials([str(folder)])
+
+
+def test_a_sweep_may_be_moved(sweep_folder, ten_trials, tmp_path):
+    moved = shutil.move(sweep_folder(ten_trials), tmp_path / "elsewhere")
+    assert load.trials([str(moved)]).height == 10
+
+
+def test_reading_needs_neither_ray_nor_keras_nor_tensorflow():
+    program = (
+        "import sys; from analysis import load; "
+        "print([m for m in ('ray', 'keras', 'tensorflow', 'boto3', 'optuna') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
