@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from analysis.load import AnalysisError
+from analysis.tables import FORMATS
 from sweeps.storage import StorageError
 
-ASKED_WRONG = 2  # exit status
+ASKED_WRONG, INTERRUPTED = 2, 130  # exit statuses
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,13 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """How tables are printed."""
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="of what is printed (default: text)"
+    )
+
+
 def run(
     parser: argparse.ArgumentParser,
     arguments: Sequence[str],
@@ -31,9 +40,12 @@ def run(
     """The exit status of a command; its errors go to standard error, a sentence each."""
     try:
         command(parser.parse_args(arguments))
+        sys.stdout.flush()
     except (AnalysisError, StorageError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return ASKED_WRONG
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:  # `... | head` has read enough; Python must not flush into nothing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

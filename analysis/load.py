@@ -11,7 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeps.columns import Checked, check_schema, schema
-from sweeps.record import CURVES_FILE, SUMMARY_FILE, SWEEP_FILE, EpochRecord, TrialRecord
+from sweeps.record import (
+    CURVES_FILE,
+    IMAGES_FILE,
+    SUMMARY_FILE,
+    SWEEP_FILE,
+    EpochRecord,
+    ImageRecord,
+    TrialRecord,
+)
 from sweeps.storage import StorageError, Store, open_store
 
 MARKS = (SUMMARY_FILE, CURVES_FILE, SWEEP_FILE)  # one of these makes a folder a sweep's
@@ -39,6 +47,11 @@ def trials(uris: Iterable[str]) -> pl.DataFrame:
 def curves(uris: Iterable[str]) -> pl.DataFrame:
     """A row an epoch of every trial, ended or not, in the columns of `EpochRecord`."""
     return _read_all(EpochRecord, _sweeps(uris), CURVES_FILE)
+
+
+def images(uris: Iterable[str]) -> pl.DataFrame:
+    """A row an image that a winner segmented, in the columns of `ImageRecord`."""
+    return _read_all(ImageRecord, _sweeps(uris), IMAGES_FILE)
 
 
 def _sweeps(uris: Iterable[str]) -> list[Store]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 100  # characters that a text table fits into
+FOLDED = 24  # characters: longer words are folded where the table gets too wide
 INDENTED: Any = {"initial_indent": "  ", "subsequent_indent": "    "}
 
 
@@ -21,15 +22,22 @@ def text(table: pl.DataFrame) -> str:
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table = table.drop("hyperparameters", strict=False)
     for name, kind in table.schema.items():
-        side: Any = "right" if kind.is_numeric() else "left"
-        width = max(map(len, (*map(cell, table[name]), *name.split("_"))))
-        shown.add_column(name.replace("_", " "), justify=side, min_width=width)
+        cells = [*map(cell, table[name]), *name.split("_")]
+        if kind.is_numeric():
+            shown.add_column(name.replace("_", " "), justify="right", min_width=_longest(cells))
+        else:  # may be folded between words
+            words = " ".join(cells).split()
+            shown.add_column(name.replace("_", " "), min_width=min(_longest(words), FOLDED))
     for row in table.iter_rows():
         shown.add_row(*map(cell, row))
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     with console.capture() as captured:
         console.print(shown)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)
 
 
 def in_full(table: pl.DataFrame) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from analysis import load, pareto, tables
-from analysis.command_line import add_results, run
+from analysis.command_line import add_format, add_results, run
 from analysis.load import AnalysisError
 from analysis.measures import COSTS, GAINS, unit
 from sweeps.storage import Store, open_store
@@ -34,9 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--budget", type=float, metavar="COST", help="name the best trials that cost no more too"
     )
-    parser.add_argument(
-        "--format", choices=tables.FORMATS, default="text", help="of what is printed"
-    )
+    add_format(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from nucseg_models.data import Dataset
 from sweeps import checkpoints
 from sweeps.failure import reason
-from sweeps.record import TrialRecord
+from sweeps.record import ImageRecord, TrialRecord
 from sweeps.recorder import Recorder
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
@@ -23,10 +23,13 @@ from sweeps.sweep import Sweep
 
 @dataclass(frozen=True)
 class Crowned:
-    """A winner's model file, and its scores on validation and test images by column name."""
+    """A winner's model file; its scores on validation and test images by column name; and the same
+    of each image, by the columns of `ImageRecord`.
+    """
 
     model: bytes
     scores: Mapping[str, Any]
+    images: Sequence[Mapping[str, Any]]
 
 
 def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
@@ -69,6 +72,10 @@ def _keep(recorder: Recorder, store: Store, best: TrialRecord, crowned: Crowned)
     folder = store.child("best").child(best.architecture)
     folder.write_bytes("model.keras", crowned.model)
     recorder.replace(record)
+    whose = {key: getattr(best, key) for key in ("sweep", "trial_id", "architecture")}
+    recorder.segmented(
+        best.architecture, [ImageRecord(**whose, **image) for image in crowned.images]
+    )
     description = {
         "architecture": record.architecture,
         "hyperparameters": json.loads(record.hyperparameters),
@@ -102,13 +109,25 @@ def _crown(
     model.set_weights(best_weights(state))
     evaluation = evaluate(model, architecture, hyperparameters, validation)
     scores = _columns("val", evaluation.scores) | {"predict_seconds": evaluation.predict_seconds}
+    images = _each("validation", validation, evaluation.by_image)
     if test is not None:
-        scores |= _columns("test", evaluate(model, architecture, hyperparameters, test).scores)
+        tested = evaluate(model, architecture, hyperparameters, test)
+        scores |= _columns("test", tested.scores)
+        images += _each("test", test, tested.by_image)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        return Crowned(path.read_bytes(), scores)
+        return Crowned(path.read_bytes(), scores, images)
 
 
 def _columns(prefix: str, scores: Any) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in asdict(scores).items()}
+
+
+def _each(which: str, dataset: Dataset, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row an image, in the columns of `ImageRecord`."""
+    kinds = zip(dataset.ids, dataset.kinds, strict=True)
+    return [
+        {"images": which, "image": image, "kind": kind, **asdict(scores[image])}
+        for image, kind in kinds
+    ]

@@ -1,8 +1,8 @@
 """The rows of a sweep's Parquet files: the contract between the search and the analysis.
 
-`TrialRecord` is a row of summary.parquet, `EpochRecord` a row of curves.parquet. Every column is
-declared here and nowhere else. docs/schema.md is written from these declarations by
-``python -m sweeps.record > docs/schema.md``.
+`TrialRecord` is a row of summary.parquet, `EpochRecord` of curves.parquet, `ImageRecord` of
+images.parquet. Every column is declared here and nowhere else; docs/schema.md follows from that
+(`sweeps.documentation`).
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,17 @@ from sweeps.columns import (
 __all__ = [
     "BACKENDS",
     "CURVES_FILE",
+    "IMAGES_FILE",
     "SCHEMA_VERSION",
     "STATUSES",
     "SUMMARY_FILE",
     "SWEEP_FILE",
     "EpochRecord",
+    "ImageRecord",
     "TrialRecord",
     "canonical_json",
     "check_schema",
     "columns",
-    "documentation",
     "from_table",
     "schema",
     "to_table",
@@ -41,18 +42,20 @@ __all__ = [
 
 # The files of a sweep's folder; sweep.json's ``config`` holds `SweepConfig.to_json()`.
 SUMMARY_FILE, CURVES_FILE, SWEEP_FILE = "summary.parquet", "curves.parquet", "sweep.json"
+IMAGES_FILE = "images.parquet"
 STATUSES = ("completed", "stopped", "failed")
 BACKENDS = ("tensorflow", "jax", "torch")
+IMAGES = ("validation", "test")
 
 _SCORES = {
-    "iou": "foreground intersection over union, mean over images",
-    "dice": "foreground Dice coefficient, mean over images",
-    "accuracy": "share of pixels labelled rightly, mean over images",
+    "iou": "foreground intersection over union",
+    "dice": "foreground Dice coefficient",
+    "accuracy": "share of pixels labelled rightly",
     "map": "Data Science Bowl score: mean of TP / (TP + FP + FN) over the IoU thresholds "
-    "0.50, 0.55 ... 0.95, mean over images",
-    "f1_50": "F1 of nuclei matched at IoU 0.5, mean over images",
-    "f1_70": "F1 of nuclei matched at IoU 0.7, mean over images",
-    "aji": "aggregated Jaccard index, mean over images",
+    "0.50, 0.55 ... 0.95",
+    "f1_50": "F1 of nuclei matched at IoU 0.5",
+    "f1_70": "F1 of nuclei matched at IoU 0.7",
+    "aji": "aggregated Jaccard index",
 }
 
 
@@ -63,7 +66,7 @@ def _score(name: str, images: str) -> Column:
 
 def _count(what: str, images: str) -> Column:
     """Column of a count of errors, the lower the better."""
-    return Column("nuclei", f"{images}: {what}, all images together", at_least=0)
+    return Column("nuclei", f"{images}: {what}", at_least=0)
 
 
 def _seconds(description: str) -> Column:
@@ -72,9 +75,11 @@ def _seconds(description: str) -> Column:
 
 _SPLITS = "true nuclei that the prediction split into several"
 _MERGES = "predicted nuclei that merge several true ones"
-_VALIDATION = "validation images"
-_TEST = "test images (winners only)"
-_TRAINING = "training images"
+# Counts are sums over the images, all other scores means.
+_VALIDATION = "validation images, mean or sum"
+_TEST = "test images (winners only), mean or sum"
+_TRAINING = "training images, mean"
+_IMAGE = "this image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,31 +268,22 @@ class EpochRecord(Checked):
     ] = None
 
 
-def documentation() -> str:
-    """The columns of both files as Markdown: the content of docs/schema.md."""
-    lines = [
-        "# Columns of the results",
-        "",
-        f"Schema version {SCHEMA_VERSION}. Written by `python -m sweeps.record > docs/schema.md`.",
-        "The files say the same of themselves: each Parquet field's metadata holds its",
-        "`description` and `unit`, the file's its `schema_version`.",
-    ]
-    for file, what, row_type in (
-        ("summary.parquet", "One row a trial.", TrialRecord),
-        ("curves.parquet", "One row an epoch of a trial.", EpochRecord),
-    ):
-        lines += ["", f"## {file}", "", what, ""]
-        lines += [
-            "| column | type | null | unit | description |",
-            "| --- | --- | --- | --- | --- |",
-        ]
-        lines += [
-            f"| `{name}` | {schema(row_type).field(name).type} | {'yes' if nullable else 'no'} "
-            f"| {column.unit} | {column.description} |"
-            for name, (_, nullable, column) in columns(row_type).items()
-        ]
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord(Checked):
+    """One image as one architecture's winner segmented it: a row of images.parquet."""
 
-
-if __name__ == "__main__":
-    print(documentation(), end="")
+    sweep: Annotated[str, Column("name", "Sweep that the winner comes from")]
+    trial_id: Annotated[str, Column("name", "Winner, as in summary.parquet")]
+    architecture: Annotated[str, Column("name", "Architecture, as in summary.parquet")]
+    images: Annotated[str, Column("name", "Which images it is one of", choices=IMAGES)]
+    image: Annotated[str, Column("name", "Image, by its name in the data")]
+    kind: Annotated[str, Column("name", "fluorescence, tissue or brightfield, told by its colours")]
+    iou: Annotated[float, _score("iou", _IMAGE)]
+    dice: Annotated[float, _score("dice", _IMAGE)]
+    accuracy: Annotated[float, _score("accuracy", _IMAGE)]
+    map: Annotated[float, _score("map", _IMAGE)]
+    f1_50: Annotated[float, _score("f1_50", _IMAGE)]
+    f1_70: Annotated[float, _score("f1_70", _IMAGE)]
+    aji: Annotated[float, _score("aji", _IMAGE)]
+    splits: Annotated[int, _count(_SPLITS, _IMAGE)]
+    merges: Annotated[int, _count(_MERGES, _IMAGE)]

@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeps.columns import Checked, check_schema, from_table, schema, to_table
-from sweeps.record import CURVES_FILE, SUMMARY_FILE, SWEEP_FILE, EpochRecord, TrialRecord
+from sweeps.record import (
+    CURVES_FILE,
+    IMAGES_FILE,
+    SUMMARY_FILE,
+    SWEEP_FILE,
+    EpochRecord,
+    ImageRecord,
+    TrialRecord,
+)
 from sweeps.storage import Store
 
 _Key = tuple[str, str]
@@ -133,6 +141,13 @@ class Recorder:
                 if trial.architecture == architecture and _score(trial) is not None
             ]
             return max(scored, key=lambda trial: _score(trial) or 0.0, default=None)
+
+    def segmented(self, architecture: str, images: Iterable[ImageRecord]) -> None:
+        """Store how an architecture's winner did on each image, in place of an earlier winner's."""
+        with self._lock:
+            earlier = from_table(ImageRecord, _read(ImageRecord, self._store, IMAGES_FILE))
+            others = [image for image in earlier if image.architecture != architecture]
+            _write(self._store, IMAGES_FILE, to_table(ImageRecord, [*others, *images]))
 
     def flush(self) -> None:
         """Store all that is known, as after a StorageError, or at the end of a sweep."""

@@ -19,7 +19,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from hypothesis import settings
 
-from sweeps.record import EpochRecord, TrialRecord
+from sweeps.record import EpochRecord, ImageRecord, TrialRecord
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -79,6 +79,27 @@ def epoch_record() -> Callable[..., EpochRecord]:
             "learning_rate": 0.01,
         }
         return EpochRecord(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def image_record() -> Callable[..., ImageRecord]:
+    """Makes a valid row of a winner's image; arguments replace its values."""
+
+    def make(**changes: Any) -> ImageRecord:
+        values: dict[str, Any] = {
+            "sweep": "night",
+            "trial_id": "unet-0",
+            "architecture": "unet",
+            "images": "validation",
+            "image": "a",
+            "kind": "tissue",
+            **dict.fromkeys(("iou", "dice", "accuracy", "map", "f1_50", "f1_70", "aji"), 0.5),
+            "splits": 1,
+            "merges": 2,
+        }
+        return ImageRecord(**(values | changes))
 
     return make
 

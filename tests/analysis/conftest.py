@@ -8,7 +8,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sweeps.record import CURVES_FILE, SUMMARY_FILE, EpochRecord, TrialRecord, to_table
+from sweeps.record import (
+    CURVES_FILE,
+    IMAGES_FILE,
+    SUMMARY_FILE,
+    EpochRecord,
+    ImageRecord,
+    TrialRecord,
+    to_table,
+)
 
 BEGUN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 # architecture, number, device-seconds, IoU; each ended an hour after the one before.
@@ -24,6 +32,7 @@ TEN = (
     ("cnn", 4, 25.0, 0.645),
     ("unet", 4, 5.0, None),  # failed
 )
+BEST = {("cnn", 3), ("unet", 1)}
 
 
 @pytest.fixture
@@ -35,6 +44,7 @@ def ten_trials(trial_record: Callable[..., TrialRecord]) -> list[TrialRecord]:
             architecture=architecture,
             trial_id=f"{architecture}-{number}",
             is_paper=number == 0,
+            is_best=(architecture, number) in BEST,
             status="failed" if iou is None else "completed",
             error="out of memory" if iou is None else None,
             device_seconds=cost,
@@ -52,12 +62,17 @@ def sweep_folder(tmp_path: Path) -> Callable[..., str]:
     """Writes rows as a sweep's folder, and returns it."""
 
     def write(
-        trials: Sequence[TrialRecord] = (), epochs: Sequence[EpochRecord] = (), name: str = "night"
+        trials: Sequence[TrialRecord] = (),
+        epochs: Sequence[EpochRecord] = (),
+        images: Sequence[ImageRecord] = (),
+        name: str = "night",
     ) -> str:
         folder = tmp_path / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(to_table(TrialRecord, trials), folder / SUMMARY_FILE)
         pq.write_table(to_table(EpochRecord, epochs), folder / CURVES_FILE)
+        if images:
+            pq.write_table(to_table(ImageRecord, images), folder / IMAGES_FILE)
         return str(folder)
 
     return write

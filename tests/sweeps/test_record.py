@@ -17,7 +17,6 @@ from sweeps.record import (
     EpochRecord,
     TrialRecord,
     columns,
-    documentation,
     from_table,
     schema,
     to_table,
@@ -170,12 +169,6 @@ def test_epochs_count_from_one_and_a_loss_that_is_not_a_number_is_none(epoch_rec
         epoch_record(epoch=0)
     with pytest.raises(ValueError, match="loss must be a finite number, not nan"):
         epoch_record(loss=float("nan"))
-
-
-def test_the_committed_documentation_is_up_to_date():
-    committed = (REPOSITORY / "docs/schema.md").read_text(encoding="utf-8")
-
-    assert committed == documentation(), "run: python -m sweeps.record > docs/schema.md"
 
 
 def test_records_and_storage_start_without_ray_keras_or_boto3():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.record import EpochRecord, TrialRecord, from_table
+from sweeps.record import EpochRecord, ImageRecord, TrialRecord, from_table
 from sweeps.recorder import Recorder
 from sweeps.storage import LocalStore, StorageError, open_store
 
@@ -177,3 +177,15 @@ def test_rows_go_to_s3_as_well(s3_admin, trial_record, tmp_path):
     Recorder(store).ended(trial_record())
 
     assert best_ids(store) == {"unet-0"}
+
+
+def test_a_new_winner_takes_the_place_of_its_architectures_last_one(store, image_record):
+    def images():
+        rows = stored(store, ImageRecord, "images.parquet")
+        return sorted((row.architecture, row.trial_id, row.image) for row in rows)
+
+    recorder = Recorder(store)
+    recorder.segmented("unet", [image_record(image=name) for name in "ab"])
+    recorder.segmented("cnn", [image_record(architecture="cnn", trial_id="cnn-1")])
+    recorder.segmented("unet", [image_record(trial_id="unet-7")])
+    assert images() == [("cnn", "cnn-1", "a"), ("unet", "unet-7", "a")]

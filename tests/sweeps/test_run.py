@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 import pyarrow.parquet as pq
 import pytest
@@ -117,6 +118,18 @@ def test_the_winner_can_be_loaded_and_is_described(finished):
     assert described["scores"]["test_iou"] == best["test_iou"]
     assert model.count_params() == best["parameters"]
     assert model(np.zeros((1, 70, 90, 3), np.float32)).shape == (1, 70, 90, 3)
+
+
+def test_the_winners_row_is_the_mean_of_its_images_rows(finished):
+    (best,) = [row for row in rows(finished.folder) if row["is_best"]]
+    images = rows(finished.folder, "images.parquet")
+
+    assert {row["trial_id"] for row in images} == {best["trial_id"]}
+    for which, prefix in (("validation", "val"), ("test", "test")):
+        mine = [row for row in images if row["images"] == which]
+        assert len({row["image"] for row in mine}) == len(mine) > 0
+        assert best[f"{prefix}_iou"] == pytest.approx(fmean(row["iou"] for row in mine))
+        assert best[f"{prefix}_merges"] == sum(row["merges"] for row in mine)
 
 
 def test_sweep_json_says_what_was_asked_of_what_version_on_what_data(finished):

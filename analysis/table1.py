@@ -1,0 +1,110 @@
+"""The paper's Table 1 with this project's rows, and a verdict on each of its claims.
+
+``python analysis/table1.py results/NAME``
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from typing import Any
+
+import polars as pl
+
+from analysis import claims, load, tables
+from analysis.claims import Evidence
+from analysis.command_line import add_format, add_results, run
+from analysis.intervals import mean_interval
+from analysis.paper import ORDER, ROWS
+from analysis.tables import WIDTH
+
+T4 = "T4"  # in the name of the paper's device
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table and the verdicts."""
+    parser = argparse.ArgumentParser(
+        prog="analysis/table1.py",
+        description="The paper's Table 1 beside the best trial of each architecture, and what "
+        "the results say of the paper's claims. Intervals are 95 %% bootstrap intervals over the "
+        "validation images.",
+    )
+    add_results(parser)
+    add_format(parser)
+    parser.add_argument(
+        "--t4-factor",
+        type=float,
+        metavar="F",
+        help="how many hours an NVIDIA T4 takes for what takes your device one, as you measured "
+        "it; without it, times are scaled only if they were measured on a T4",
+    )
+    return run(parser, arguments, _analyse)
+
+
+def _analyse(arguments: argparse.Namespace) -> None:
+    trials = load.trials(arguments.results)
+    images = load.images(arguments.results).filter(pl.col("images") == "validation")
+    evidence = Evidence(trials, images)
+    print(tables.FORMATS[arguments.format](table(evidence, arguments.t4_factor)), "\n")
+    for verdict in claims.verdicts(evidence):
+        print(textwrap.fill(f"{verdict.verdict.upper()}: {verdict.claim}", WIDTH))
+        print("".join(f"  {figure}\n" for figure in verdict.figures))
+
+
+def table(evidence: Evidence, t4_factor: float | None = None) -> pl.DataFrame:
+    """Two rows an architecture: the paper's, and this project's best trial where there is one."""
+    rows: list[dict[str, Any]] = []
+    for name in ORDER:
+        paper = ROWS[name]
+        rows.append(
+            {
+                "model": paper.model,
+                "of": "the paper",
+                "train_accuracy": paper.train_accuracy,
+                "test_accuracy": paper.test_accuracy,
+                "test_iou": paper.iou,
+                "T4_hours": float(paper.hours),
+            }
+        )
+        best = evidence.winner(name).to_dicts()
+        rows += [_measured(evidence, trial, t4_factor) for trial in best]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+SCHEMA = {
+    "model": pl.String,
+    "of": pl.String,
+    "train_accuracy": pl.Float64,
+    "test_accuracy": pl.Float64,
+    "test_iou": pl.Float64,
+    "val_iou": pl.String,
+    "hours": pl.Float64,
+    "T4_hours": pl.Float64,
+    "device": pl.String,
+}
+
+
+def _measured(evidence: Evidence, trial: dict[str, Any], t4_factor: float | None) -> dict[str, Any]:
+    """The best trial's row; hours are those in which its device was held."""
+    mine = evidence.images.filter(
+        pl.col("trial_id") == trial["trial_id"], pl.col("sweep") == trial["sweep"]
+    )
+    hours = trial["device_seconds"] / 3600
+    on_t4 = T4 in str(trial["device"]).split()
+    factor = 1.0 if on_t4 else t4_factor
+    return {
+        "model": ROWS[trial["architecture"]].model,
+        "of": f"{trial['sweep']}, {trial['trial_id']}",
+        "train_accuracy": trial["train_accuracy"],
+        "test_accuracy": trial["test_accuracy"],
+        "test_iou": trial["test_iou"],
+        "val_iou": str(mean_interval(mine["iou"])) if mine.height else f"{trial['val_iou']:.3f}",
+        "hours": hours,
+        "T4_hours": None if factor is None else hours * factor,
+        "device": trial["device"],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

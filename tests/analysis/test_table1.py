@@ -1,0 +1,57 @@
+import pytest
+
+from analysis import load, table1
+from analysis.claims import Evidence
+from analysis.paper import ROWS
+
+
+@pytest.fixture
+def evidence(sweep_folder, ten_trials):
+    folder = sweep_folder(ten_trials)
+    return Evidence(load.trials([folder]), load.images([folder]))
+
+
+def test_the_best_trial_stands_below_the_papers_row(evidence):
+    table = table1.table(evidence)
+    ours = [row for row in table.iter_rows(named=True) if row["of"] != "the paper"]
+    assert [(row["model"], row["of"]) for row in ours] == [
+        ("Simple CNN", "night, cnn-3"),
+        ("U-Net", "night, unet-1"),
+    ]
+    assert ours[0]["hours"] == pytest.approx(80 / 3600)
+    assert ours[0]["val_iou"] == "0.650"
+    assert table.height == 2 + len(ROWS)
+
+
+def test_hours_are_scaled_to_a_t4_only_by_a_factor_that_was_given(evidence):
+    def hours(**factor):
+        return table1.table(evidence, **factor).filter(of="night, cnn-3")["T4_hours"].item()
+
+    assert hours() is None
+    assert hours(t4_factor=0.5) == pytest.approx(40 / 3600)
+
+
+@pytest.mark.parametrize(("device", "known"), [("Tesla T4", True), ("Quadro T400", False)])
+def test_what_ran_on_a_t4_needs_no_factor(sweep_folder, trial_record, device, known):
+    folder = sweep_folder([trial_record(is_best=True, device=device, device_seconds=7200.0)])
+    table = table1.table(Evidence(load.trials([folder]), load.images([folder])))
+    assert table.filter(device=device)["T4_hours"].item() == (2.0 if known else None)
+
+
+def test_scores_of_images_give_an_interval(sweep_folder, trial_record, image_record):
+    images = [image_record(image=name, iou=iou) for name, iou in (("a", 0.4), ("b", 0.6))]
+    folder = sweep_folder([trial_record(is_best=True)], images=images)
+    table = table1.table(Evidence(load.trials([folder]), load.images([folder])))
+    assert table.filter(of="night, unet-0")["val_iou"].item() == "0.500 (0.400 to 0.600)"
+
+
+def test_the_command_prints_table_and_verdicts(sweep_folder, ten_trials, capsys):
+    assert table1.main([sweep_folder(ten_trials), "--format", "markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert "| U-Net | the paper | 0.998 | 0.980 | 0.830 |" in printed
+    assert "NOT ENOUGH EVIDENCE: Mask R-CNN separates touching nuclei best" in printed
+
+
+def test_only_failed_trials_leave_the_papers_rows(sweep_folder, ten_trials, capsys):
+    assert table1.main([sweep_folder(ten_trials[-1:])]) == 0
+    assert "night" not in capsys.readouterr().out
