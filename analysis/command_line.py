@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from analysis.load import AnalysisError
+from analysis.measures import GAINS
 from analysis.tables import FORMATS
 from sweeps.storage import StorageError
 
@@ -23,6 +24,11 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         help="a sweep's folder, such as results/NAME, or one that holds such folders; "
         "s3://bucket/prefix too; a sweep may still be running",
     )
+
+
+def add_gain(parser: argparse.ArgumentParser) -> None:
+    """What is to be high."""
+    parser.add_argument("--gain", choices=GAINS, default="val_iou", help="default: %(default)s")
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

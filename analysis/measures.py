@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from sweeps.record import TrialRecord, columns
 
 COSTS = (
@@ -22,3 +24,9 @@ GAINS = tuple(
 def unit(column: str) -> str:
     """The unit of a column of `TrialRecord`, in words."""
     return columns(TrialRecord)[column][2].unit
+
+
+def spans_decades(values: pl.Series) -> bool:
+    """Whether numbers are best seen on a logarithmic scale: positive, and over two decades."""
+    numbers = values.to_numpy()
+    return bool(numbers.min() > 0 and numbers.max() >= 100 * numbers.min())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 
 import matplotlib
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from analysis import tradeoff
-from analysis.measures import unit
+from analysis.measures import spans_decades, unit
 
+BINS = 6  # of a hyperparameter with many values, in an interaction
 # Okabe and Ito's colours, told apart with every kind of colour vision; by architecture's rank.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -70,3 +74,56 @@ def draw_hypervolume(axes: Axes, over_time: pl.DataFrame, cost: str, gain: str) 
         title="What the search had found, and when",
         ylim=(0, 1),
     )
+
+
+def slices(settings: pl.DataFrame, gain: pl.Series) -> Figure:
+    """The gain over each hyperparameter, a plot each."""
+    columns = min(3, settings.width)
+    rows = -(-settings.width // columns)
+    drawn = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
+    places = drawn.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, values in zip(places, settings, strict=False):
+        draw_slice(axes, values, gain)
+    for axes in places[settings.width :]:
+        axes.set_axis_off()
+    return drawn
+
+
+def draw_slice(axes: Axes, values: pl.Series, gain: pl.Series) -> None:
+    """A point a trial: what it reached with which value; none for trials without the setting."""
+    has_value = values.is_not_null()
+    values, gain = values.filter(has_value), gain.filter(has_value)
+    x = values if values.dtype.is_numeric() else values.cast(pl.String)
+    axes.scatter(x, gain, s=12, color=COLOURS[0], alpha=0.5, lw=0, rasterized=True)
+    if values.dtype.is_numeric() and spans_decades(values):
+        axes.set_xscale("log")
+    axes.set(xlabel=values.name, ylabel=gain.name)
+    axes.label_outer()
+
+
+def draw_interaction(axes: Axes, pair: pl.DataFrame, gain: pl.Series) -> None:
+    """The mean gain in the cells of a grid over two hyperparameters; empty where none was tried."""
+    both = pair.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    first, second = (_binned(column) for column in pair.filter(both))
+    cells = (
+        pl.DataFrame({"x": first[0], "y": second[0], "gain": gain.filter(both)})
+        .group_by("x", "y")
+        .agg(pl.col("gain").mean())
+    )
+    grid = np.full((len(second[1]), len(first[1])), np.nan)
+    grid[cells["y"], cells["x"]] = cells["gain"]
+    picture = axes.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
+    axes.set_xticks(range(len(first[1])), first[1], rotation=45, ha="right")
+    axes.set_yticks(range(len(second[1])), second[1])
+    axes.set(xlabel=pair.columns[0], ylabel=pair.columns[1], title="Strongest interaction")
+    axes.figure.colorbar(picture, label=f"mean {gain.name}")
+
+
+def _binned(values: pl.Series) -> tuple[NDArray[np.intp], list[str]]:
+    """The bin of each value, and the bins' names: values if few, else ranges of equal counts."""
+    if not values.dtype.is_numeric() or values.n_unique() <= BINS:
+        names, bins = np.unique(values.to_numpy(), return_inverse=True)
+        return bins, [str(name) for name in names]
+    edges = np.quantile(values.to_numpy(), np.linspace(0, 1, BINS + 1))
+    bins = np.clip(np.searchsorted(edges, values.to_numpy(), side="right") - 1, 0, BINS - 1)
+    return bins, [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)]

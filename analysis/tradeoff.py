@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from analysis import load, pareto, tables
-from analysis.command_line import add_format, add_results, run
+from analysis.command_line import add_format, add_gain, add_results, run
 from analysis.load import AnalysisError
-from analysis.measures import COSTS, GAINS, unit
+from analysis.measures import COSTS, unit
 from sweeps.storage import Store, open_store
 
 SETTINGS = ("optimizer", "learning_rate", "batch_size", "image_size", "epochs_run")
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--cost", choices=COSTS, default="device_seconds", help="default: %(default)s"
     )
-    parser.add_argument("--gain", choices=GAINS, default="val_iou", help="default: %(default)s")
+    add_gain(parser)
     parser.add_argument(
         "--budget", type=float, metavar="COST", help="name the best trials that cost no more too"
     )
