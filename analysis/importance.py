@@ -37,8 +37,8 @@ def main(arguments: list[str]) -> int:
         "-o",
         "--output",
         metavar="FOLDER",
-        help="write the table (CSV) and, for each architecture, slices and the strongest "
-        "interaction (PNG, SVG) there; may be s3://",
+        help="write the table (CSV) and, for each architecture, slices and the two "
+        "that matter most together (PNG, SVG) there; may be s3://",
     )
     return run(parser, arguments, _analyse)
 

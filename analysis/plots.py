@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis import tradeoff
 from analysis.measures import spans_decades, unit
+from analysis.tables import cell
 
 BINS = 6  # of a hyperparameter with many values, in an interaction
 # Okabe and Ito's colours, told apart with every kind of colour vision; by architecture's rank.
@@ -115,7 +116,9 @@ def draw_interaction(axes: Axes, pair: pl.DataFrame, gain: pl.Series) -> None:
     picture = axes.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
     axes.set_xticks(range(len(first[1])), first[1], rotation=45, ha="right")
     axes.set_yticks(range(len(second[1])), second[1])
-    axes.set(xlabel=pair.columns[0], ylabel=pair.columns[1], title="Strongest interaction")
+    axes.set(
+        xlabel=pair.columns[0], ylabel=pair.columns[1], title="The two that matter most, together"
+    )
     axes.figure.colorbar(picture, label=f"mean {gain.name}")
 
 
@@ -123,7 +126,7 @@ def _binned(values: pl.Series) -> tuple[NDArray[np.intp], list[str]]:
     """The bin of each value, and the bins' names: values if few, else ranges of equal counts."""
     if not values.dtype.is_numeric() or values.n_unique() <= BINS:
         names, bins = np.unique(values.to_numpy(), return_inverse=True)
-        return bins, [str(name) for name in names]
+        return bins, [cell(name) for name in names.tolist()]
     edges = np.quantile(values.to_numpy(), np.linspace(0, 1, BINS + 1))
     bins = np.clip(np.searchsorted(edges, values.to_numpy(), side="right") - 1, 0, BINS - 1)
     return bins, [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)]
