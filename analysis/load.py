@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeps.columns import Checked, check_schema, schema
+from sweeps.columns import Checked, as_written, schema
 from sweeps.record import (
     CURVES_FILE,
     IMAGES_FILE,
@@ -97,15 +97,13 @@ def _read_all(row_type: type[Checked], stores: Iterable[Store], name: str) -> pl
 
 def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
     """A Parquet file as a frame; without rows where the file is not there yet."""
-    wanted = schema(row_type)
     try:
-        table = pq.read_table(io.BytesIO(store.read_bytes(name)))
-        check_schema(row_type, table.schema)
+        table = as_written(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
     except FileNotFoundError:
-        table = wanted.empty_table()
+        table = schema(row_type).empty_table()
     except (StorageError, ValueError, pa.ArrowException) as error:
         raise AnalysisError(f"{store.uri}/{name} can't be read: {error}") from error
-    frame = pl.from_arrow(table.select(wanted.names).cast(wanted))
+    frame = pl.from_arrow(table)
     if not isinstance(frame, pl.DataFrame):
         raise TypeError(f"a table must become a frame, not {type(frame).__name__}")
     return frame

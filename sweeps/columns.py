@@ -113,30 +113,45 @@ def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:
 
 
 def from_table(row_type: type[Row], table: pa.Table) -> list[Row]:
-    """Rows of an Arrow table as `to_table` made it; raises ValueError for any other table."""
-    check_schema(row_type, table.schema)
-    names = list(columns(row_type))
-    values = (table.column(name).to_pylist() for name in names)
-    return [row_type(**dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
+    """Rows of an Arrow table that `as_written` takes."""
+    table = as_written(row_type, table)
+    values = (table.column(name).to_pylist() for name in table.column_names)
+    return [
+        row_type(**dict(zip(table.column_names, row, strict=True)))
+        for row in zip(*values, strict=True)
+    ]
 
 
-def check_schema(row_type: type[Checked], found: pa.Schema) -> None:
-    """Raise ValueError unless `found` is of this version and has a row type's columns and types."""
+def as_written(row_type: type[Checked], table: pa.Table) -> pa.Table:
+    """The table with a row type's columns, in their order, as `to_table` makes it.
+
+    Columns that may be null and came later than the file are added, null. Raises ValueError for a
+    table of another schema version, or without the row type's other columns and types.
+    """
+    wanted = schema(row_type)
+    _check_version(table.schema)
+    missing = [f for f in wanted if f.name not in table.column_names]
+    wrong = [
+        *(field for field in missing if not field.nullable),
+        *(f for f in wanted if f not in missing and table.schema.field(f.name).type != f.type),
+    ]
+    if wrong:
+        named = ", ".join(f"{field.name} ({field.type})" for field in wrong)
+        raise ValueError(
+            f"the table does not hold {row_type.__name__} rows: "
+            f"missing, or of another type: {named}"
+        )
+    for field in missing:
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(wanted.names).cast(wanted)
+
+
+def _check_version(found: pa.Schema) -> None:
     version = (found.metadata or {}).get(b"schema_version", b"none").decode()
     if version != str(SCHEMA_VERSION):
         raise ValueError(
             f"the table's schema_version is {version}, but this version of the project reads "
             f"{SCHEMA_VERSION}: use the version that wrote it, or run the sweep anew"
-        )
-    wrong = [
-        f"{field.name} ({field.type})"
-        for field in schema(row_type)
-        if field.name not in found.names or found.field(field.name).type != field.type
-    ]
-    if wrong:
-        raise ValueError(
-            f"the table does not hold {row_type.__name__} rows: "
-            f"missing, or of another type: {', '.join(wrong)}"
         )
 
 

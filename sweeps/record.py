@@ -13,8 +13,8 @@ from sweeps.columns import (
     SCHEMA_VERSION,
     Checked,
     Column,
+    as_written,
     canonical_json,
-    check_schema,
     columns,
     from_table,
     schema,
@@ -32,8 +32,8 @@ __all__ = [
     "EpochRecord",
     "ImageRecord",
     "TrialRecord",
+    "as_written",
     "canonical_json",
-    "check_schema",
     "columns",
     "from_table",
     "schema",
@@ -112,6 +112,12 @@ class TrialRecord(Checked):
     backend: Annotated[str, Column("name", "Keras backend", choices=BACKENDS)]
     device: Annotated[
         str | None, Column("name", "Device that trained, as the backend or the system names it")
+    ] = None
+    worker: Annotated[
+        str | None, Column("host:process", "Who had the trial last, for a timeline of workers")
+    ] = None
+    workers_lost: Annotated[
+        int | None, Column("times", "How often its worker was lost on the way", at_least=0)
     ] = None
     dataset: Annotated[str, Column("name", "Data that the sweep was given: a name, path or URI")]
     dataset_sha256: Annotated[

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeps.columns import Checked, check_schema, from_table, schema, to_table
+from sweeps.columns import Checked, as_written, from_table, to_table
 from sweeps.record import (
     CURVES_FILE,
     IMAGES_FILE,
@@ -195,10 +195,8 @@ def _write(store: Store, name: str, table: pa.Table) -> None:
 def _read(row_type: type[Checked], store: Store, name: str) -> pa.Table:
     """A Parquet file's table, or one without rows where there is no such file."""
     try:
-        table = pq.read_table(io.BytesIO(store.read_bytes(name)))
-        check_schema(row_type, table.schema)
+        return as_written(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
     except FileNotFoundError:
         return to_table(row_type, [])
     except (ValueError, pa.ArrowException) as error:
         raise ValueError(f"{store.uri}/{name} can't be read: {error}") from error
-    return table.select(schema(row_type).names).cast(schema(row_type))

@@ -58,6 +58,7 @@ class Underway:
 
     seconds: wall time that it has held its devices, as of the last event, stretches that were
     lost or cut off included. since: when that event was (monotonic). figures: the newest of each.
+    lost: how often its worker was lost.
     """
 
     assignment: Assignment
@@ -65,6 +66,7 @@ class Underway:
     seconds: float
     since: float
     figures: dict[str, Any] = field(default_factory=dict)
+    lost: int = 0
 
     def see(self) -> None:
         """An event: the devices were held until now."""
@@ -165,6 +167,7 @@ class Recording(Callback):
         name = trial.config["trial"]
         if name in self._running:
             self._running[name].see()
+            self._running[name].lost += 1
             self._progress.message(f"{name}: its worker was lost, it will go on with another")
 
     def on_trial_error(
@@ -246,6 +249,8 @@ class Recording(Callback):
             is_paper=assignment.is_paper,
             seed=assignment.seed,
             backend=facts.backend,
+            worker=_worker(figures),
+            workers_lost=underway.lost,
             dataset=facts.dataset,
             dataset_sha256=facts.dataset_sha256,
             hyperparameters=canonical_json(hyperparameters),
@@ -263,6 +268,11 @@ class Recording(Callback):
             git_commit=facts.git_commit,
             versions=facts.versions,
         )
+
+
+def _worker(figures: Mapping[str, Any]) -> str | None:
+    """Who sent the figures; Tune adds that to each result."""
+    return f"{figures['hostname']}:{figures['pid']}" if "pid" in figures else None
 
 
 def _finite(figures: Mapping[str, Any]) -> dict[str, Any]:

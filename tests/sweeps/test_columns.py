@@ -8,7 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sweeps.columns import Checked, Column, canonical_json, from_table, schema, to_table
+from sweeps.columns import (
+    Checked,
+    Column,
+    as_written,
+    canonical_json,
+    from_table,
+    schema,
+    to_table,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +100,20 @@ def test_a_table_of_another_version_is_refused_with_what_would_work():
 
 
 def test_a_table_with_a_column_missing_or_of_another_type_is_refused_by_column():
-    table = to_table(Nucleus, [Nucleus(label=1)]).drop_columns(["area"])
+    table = to_table(Nucleus, [Nucleus(label=1)]).drop_columns(["kind"])
     table = table.set_column(0, "label", pa.array(["1"]))
 
     with pytest.raises(
-        ValueError, match=r"not hold Nucleus rows: .*label \(int64\), area \(double"
+        ValueError, match=r"not hold Nucleus rows: .*kind \(string\), label \(int64\)"
     ):
         from_table(Nucleus, table)
+
+
+def test_an_older_file_may_lack_columns_that_may_be_null():
+    older = to_table(Nucleus, [Nucleus(label=1, area=2.0)]).drop_columns(["area"])
+
+    assert from_table(Nucleus, older) == [Nucleus(label=1)]
+    assert as_written(Nucleus, older).schema == schema(Nucleus)
 
 
 def test_equal_mappings_have_equal_json_text():

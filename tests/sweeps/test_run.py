@@ -71,6 +71,7 @@ def test_completed_trials_are_measured_in_full(finished):
         assert row["status"] == "completed"
         assert row["epochs_run"] == row["epochs_planned"] == 2
         assert [name for name in row if row[name] is None and name not in may_be_null] == []
+        assert re.fullmatch(r".+:\d+", row["worker"])
 
 
 def test_exactly_one_trial_of_an_architecture_is_the_best_and_it_alone_is_tested(finished):
