@@ -4,7 +4,7 @@ PYTHON = python3.11
 BIN = .venv/bin
 SWEEP = --arch all --trials 3 --max-epochs 6 --image-size 64 --results results
 
-.PHONY: help sweep test lint torch clean
+.PHONY: help sweep test lint torch browser clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -13,6 +13,7 @@ help:
 	@echo "make test    install, then lint, check types and run the tests (minutes)"
 	@echo "make lint    install, then only lint and check types"
 	@echo "make torch   install torch too, for its tests and --backend torch (gigabytes)"
+	@echo "make browser install Debian's Chromium, for the report's tests (needs root)"
 	@echo "make clean   delete .venv and the caches of the tools, not results"
 
 sweep: .venv/installed
@@ -27,6 +28,10 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 
 torch: .venv/installed-torch
+
+browser:
+	command -v chromium || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from analysis.load import AnalysisError
-from analysis.measures import GAINS
+from analysis.measures import COSTS, GAINS
 from analysis.tables import FORMATS
 from sweeps.storage import StorageError
 
@@ -23,6 +23,13 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         metavar="RESULTS",
         help="a sweep's folder, such as results/NAME, or one that holds such folders; "
         "s3://bucket/prefix too; a sweep may still be running",
+    )
+
+
+def add_cost(parser: argparse.ArgumentParser) -> None:
+    """What is to be low."""
+    parser.add_argument(
+        "--cost", choices=COSTS, default="device_seconds", help="default: %(default)s"
     )
 
 

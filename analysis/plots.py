@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis import tradeoff
+from analysis.colours import COLOURS, colours
 from analysis.measures import spans_decades, unit
 from analysis.tables import cell
 
 BINS = 6  # of a hyperparameter with many values, in an interaction
-# Okabe and Ito's colours, told apart with every kind of colour vision; by architecture's rank.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def figure(draw: Callable[[Axes], None]) -> Figure:
@@ -39,12 +38,6 @@ def as_bytes(drawn: Figure, kind: str) -> bytes:
         metadata = {"Date": None} if kind == "svg" else None
         drawn.savefig(file, format=kind, dpi=200, metadata=metadata)
     return file.getvalue()
-
-
-def colours(architectures: pl.Series) -> dict[str, str]:
-    """A colour for each architecture, the same in every figure of the same results."""
-    names = sorted(architectures.unique())
-    return {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(names)}
 
 
 def draw_tradeoff(axes: Axes, scored: pl.DataFrame, cost: str, gain: str) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from analysis import load, pareto, tables
-from analysis.command_line import add_format, add_gain, add_results, run
+from analysis.command_line import add_cost, add_format, add_gain, add_results, run
 from analysis.load import AnalysisError
-from analysis.measures import COSTS, unit
+from analysis.measures import unit
 from sweeps.storage import Store, open_store
 
 SETTINGS = ("optimizer", "learning_rate", "batch_size", "image_size", "epochs_run")
@@ -27,9 +27,7 @@ def main(arguments: list[str]) -> int:
         "that were scored: completed ones, and stopped ones at what they had spent by then.",
     )
     add_results(parser)
-    parser.add_argument(
-        "--cost", choices=COSTS, default="device_seconds", help="default: %(default)s"
-    )
+    add_cost(parser)
     add_gain(parser)
     parser.add_argument(
         "--budget", type=float, metavar="COST", help="name the best trials that cost no more too"

@@ -1,0 +1,217 @@
+"""The report's interactive charts, as Plotly's own data: plain dictionaries, drawn by the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from analysis import importance, thinning, tradeoff
+from analysis.colours import COLOURS, colours
+from analysis.measures import spans_decades, unit
+from analysis.tables import cell
+
+Chart = dict[str, Any]
+SYMBOLS = {"completed": "circle", "stopped": "circle-open", "failed": "x"}
+LEAST_GAP = 1 / 1000  # of a timeline's length: shorter gaps could not be seen
+MOST_AXES = 7  # of parallel coordinates: more can't be told apart
+TALL = 28  # pixels a row of a chart with named rows
+
+
+def key(row: Mapping[str, Any]) -> str:
+    """What names a trial in the page, and in its address."""
+    return f"{row['sweep']}/{row['trial_id']}"
+
+
+def pareto(shown: pl.DataFrame, cost: str, gain: str) -> Chart:
+    """Every shown trial; each architecture's front as a line."""
+    traces: list[Chart] = []
+    palette = colours(shown["architecture"])
+    for (name,), mine in shown.group_by("architecture", maintain_order=True):
+        rows = list(mine.iter_rows(named=True))
+        traces.append(
+            {
+                "type": "scattergl",
+                "mode": "markers",
+                "name": name,
+                "legendgroup": name,
+                "x": _rounded(mine[cost]),
+                "y": _rounded(mine[gain]),
+                "customdata": [key(row) for row in rows],
+                "text": [_hover(row, cost, gain) for row in rows],
+                "hovertemplate": "%{text}<extra></extra>",
+                "marker": {
+                    "color": palette[str(name)],
+                    "size": [14 if row["is_paper"] else 8 for row in rows],
+                    "symbol": [
+                        "star" if row["is_paper"] else SYMBOLS[row["status"]] for row in rows
+                    ],
+                },
+            }
+        )
+        front = tradeoff.front(mine, cost, gain)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": f"{name}, front",
+                "legendgroup": name,
+                "showlegend": False,
+                "hoverinfo": "skip",
+                "x": _rounded(front[cost]),
+                "y": _rounded(front[gain]),
+                "line": {"shape": "hv", "color": palette[str(name)]},
+            }
+        )
+    axis: Chart = {"title": {"text": f"{cost} ({unit(cost)})"}}
+    if spans_decades(shown[cost]):
+        axis["type"] = "log"
+    return {"data": traces, "layout": {"xaxis": axis, "yaxis": {"title": {"text": gain}}}}
+
+
+def learning_curves(curves: Mapping[str, pl.DataFrame], shown: pl.DataFrame) -> Chart:
+    """The validation IoU of some trials after each epoch, over what they had cost by then."""
+    palette = colours(shown["architecture"])
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "legendgroup": curve["architecture"][0],
+            "customdata": [name] * curve.height,
+            "x": _rounded(curve["device_seconds"]),
+            "y": _rounded(curve["val_iou"]),
+            "text": [f"{name}, epoch {epoch}" for epoch in curve["epoch"]],
+            "hovertemplate": "%{text}: %{y}<extra></extra>",
+            "line": {"color": palette[curve["architecture"][0]], "width": 1},
+            "marker": {"size": 4},
+        }
+        for name, curve in curves.items()
+    ]
+    layout = {
+        "xaxis": {"title": {"text": "device-seconds since the trial's start"}},
+        "yaxis": {"title": {"text": "val_iou"}},
+        "showlegend": len(traces) <= 12,
+    }
+    return {"data": traces, "layout": layout}
+
+
+def parallel(mine: pl.DataFrame, gain: str, weights: pl.DataFrame) -> Chart:
+    """One architecture's trials as lines through the hyperparameters that matter most, and the
+    gain.
+    """
+    settings = importance.hyperparameters(mine)
+    strongest = [name for name in weights["hyperparameter"] if name in settings.columns]
+    dimensions = [_dimension(settings[name]) for name in strongest[:MOST_AXES]]
+    dimensions.append({"label": gain, "values": _rounded(mine[gain])})
+    line = {"color": _rounded(mine[gain]), "colorscale": "Viridis", "showscale": True}
+    trace = {"type": "parcoords", "dimensions": dimensions, "line": line}
+    return {"data": [trace], "layout": {"height": 420, "margin": {"t": 60, "b": 30, "l": 90}}}
+
+
+def importances(weights: pl.DataFrame) -> Chart:
+    """A bar each hyperparameter, the most important above."""
+    upwards = weights.reverse()
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _rounded(upwards["importance"]),
+        "y": upwards["hyperparameter"].to_list(),
+        "marker": {"color": COLOURS[0]},
+    }
+    layout = {"height": 90 + TALL * weights.height, "margin": {"t": 5, "l": 140, "b": 40, "r": 20}}
+    return {"data": [trace], "layout": layout}
+
+
+def timeline(trials: pl.DataFrame) -> Chart:
+    """When each worker was busy; gaps are idle. Trials that failed or lost a worker stand out."""
+    palette = colours(trials["architecture"])
+    lanes = trials.with_columns(pl.col("worker").fill_null("unknown worker")).sort("started_at")
+    begun, ended = lanes["started_at"].dt.epoch("ms"), lanes["ended_at"].dt.epoch("ms")
+    lanes = lanes.with_columns(begun.alias("begun"), ended.alias("ended"))
+    gap = LEAST_GAP * float(ended.to_numpy().max() - begun.to_numpy().min() + 1)
+    traces = []
+    for (name,), mine in lanes.group_by("architecture", maintain_order=True):
+        busy = [
+            (str(worker), start, end)
+            for (worker,), held in mine.group_by("worker", maintain_order=True)
+            for start, end in thinning.merged(held["begun"].to_list(), held["ended"].to_list(), gap)
+        ]
+        traces.append(_bars(str(name), busy, palette[str(name)]))
+    traces += _marks(lanes)
+    layout = {
+        "barmode": "overlay",
+        "xaxis": {"type": "date", "title": {"text": "UTC"}},
+        "yaxis": {"type": "category", "automargin": True},
+        "height": 140 + TALL * lanes["worker"].n_unique(),
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _bars(name: str, busy: list[tuple[str, float, float]], colour: str) -> Chart:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "legendgroup": name,
+        "y": [worker for worker, _, _ in busy],
+        "base": [start for _, start, _ in busy],
+        "x": [end - start for _, start, end in busy],
+        "marker": {"color": colour, "line": {"width": 1, "color": "white"}},
+        "hovertemplate": f"{name}, %{{base}}<extra>%{{y}}</extra>",
+    }
+
+
+def _marks(lanes: pl.DataFrame) -> list[Chart]:
+    """Where a trial failed, and where one had lost its worker."""
+    marks = {
+        "failed": (pl.col("status") == "failed", "x"),
+        "lost a worker": (pl.col("workers_lost").fill_null(0) > 0, "triangle-down"),
+    }
+    traces = []
+    for name, (which, symbol) in marks.items():
+        chosen = lanes.filter(which).tail(thinning.MOST_TRIALS)
+        if chosen.height:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": name,
+                    "x": chosen["ended"].to_list(),
+                    "y": chosen["worker"].to_list(),
+                    "customdata": [key(row) for row in chosen.iter_rows(named=True)],
+                    "text": [f"{row['trial_id']} {name}" for row in chosen.iter_rows(named=True)],
+                    "hovertemplate": "%{text}<extra></extra>",
+                    "marker": {"symbol": symbol, "size": 11, "color": "#b00020"},
+                }
+            )
+    return traces
+
+
+def _dimension(values: pl.Series) -> Chart:
+    """An axis of parallel coordinates; names become numbers with labels."""
+    if values.dtype.is_numeric():
+        return {"label": values.name, "values": _rounded(values)}
+    names = sorted(cell(value) for value in values.unique())
+    places = [names.index(cell(value)) for value in values]
+    return {
+        "label": values.name,
+        "values": places,
+        "tickvals": list(range(len(names))),
+        "ticktext": names,
+    }
+
+
+def _hover(row: Mapping[str, Any], cost: str, gain: str) -> str:
+    """The configuration, a line each."""
+    lines = [
+        f"<b>{key(row)}</b> {row['status']}",
+        f"{gain} {cell(row[gain])}, {cost} {cell(row[cost])}",
+    ]
+    return "<br>".join([*lines, *cell(row["hyperparameters"]).split(", ")])
+
+
+def _rounded(values: pl.Series) -> list[Any]:
+    """Numbers with five digits: more would only make the file larger."""
+    return [None if v is None else float(f"{v:.5g}") for v in values]

@@ -1,0 +1,73 @@
+"use strict";
+// Draws the charts, keeps them in step with filters and the colour scheme, opens a trial's page.
+const data = JSON.parse(document.getElementById("data").textContent);
+const dialog = document.getElementById("trial");
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(name).trim();
+  return {
+    paper_bgcolor: of("--ground"), plot_bgcolor: of("--ground"), "font.color": of("--ink"),
+    "xaxis.gridcolor": of("--line"), "yaxis.gridcolor": of("--line"),
+  };
+}
+
+function draw(place, chart) {
+  const { "font.color": ink, "xaxis.gridcolor": line, ...grounds } = colours();
+  const layout = {
+    height: 460, margin: { t: 20, r: 20, b: 60, l: 70 }, hoverlabel: { align: "left" }, ...grounds,
+    ...chart.layout, font: { color: ink },
+  };
+  layout.xaxis = { automargin: true, gridcolor: line, ...layout.xaxis };
+  layout.yaxis = { automargin: true, gridcolor: line, ...layout.yaxis };
+  Plotly.newPlot(place, chart.data, layout, { displaylogo: false, responsive: true });
+  place.on("plotly_click", (event) => {
+    const trial = event.points[0].customdata;
+    if (trial) location.hash = "trial=" + encodeURIComponent(trial);
+  });
+}
+
+function filter() {
+  const boxes = document.querySelectorAll("input[name=architecture]");
+  const chosen = new Set([...boxes].filter((box) => box.checked).map((box) => box.value));
+  for (const place of document.querySelectorAll("#content .chart")) {
+    const visible = place.data.map((t) => !t.legendgroup || chosen.has(t.legendgroup));
+    Plotly.restyle(place, { visible });
+  }
+  for (const row of document.querySelectorAll("tr[data-architecture]")) {
+    const name = row.dataset.architecture;
+    row.hidden = name !== "" && !chosen.has(name);
+  }
+}
+
+function openTrial() {
+  const [, name] = location.hash.match(/^#trial=(.*)$/) || [];
+  const facts = name && data.trials[decodeURIComponent(name)];
+  if (!facts) return;
+  document.getElementById("trial-heading").textContent = decodeURIComponent(name);
+  const list = document.getElementById("trial-facts");
+  list.replaceChildren(...Object.entries(facts).flatMap(([term, value]) => {
+    const dt = document.createElement("dt"), dd = document.createElement("dd");
+    dt.textContent = term;
+    dd.textContent = value;
+    return [dt, dd];
+  }));
+  if (!dialog.open) dialog.showModal();
+  const place = document.getElementById("trial-curve");
+  const curve = data.curves[decodeURIComponent(name)];
+  place.hidden = !curve;
+  if (curve) draw(place, curve);
+}
+
+for (const place of document.querySelectorAll("#content .chart")) {
+  draw(place, data.charts[place.dataset.chart]);
+}
+document.getElementById("filters").addEventListener("change", filter);
+dialog.addEventListener("close", () => history.replaceState(null, "", "#"));
+window.addEventListener("hashchange", openTrial);
+dark.addEventListener("change", () => {
+  for (const place of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(place, colours());
+});
+openTrial();
+document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,193 @@
+"""What the report shows, part by part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from analysis import charts, headline, importance, thinning, tradeoff
+from analysis.page.render import ChartPlace, Page, Section, table
+from analysis.tables import cell
+
+MOST_ROWS = 200  # of a table
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was measured, and by which cost and gain it is to be judged."""
+
+    trials: pl.DataFrame
+    curves: pl.DataFrame
+    images: pl.DataFrame
+    cost: str
+    gain: str
+
+    @cached_property
+    def scored(self) -> pl.DataFrame:
+        """Trials that have both figures."""
+        return tradeoff.scored_trials(self.trials, self.cost, self.gain)
+
+    @cached_property
+    def shown(self) -> pl.DataFrame:
+        """Scored trials, as many as can be drawn, and those that failed last."""
+        return thinning.trials(self.scored, self.cost, self.gain)
+
+
+def page(results: Results, now: datetime) -> Page:
+    """The whole report."""
+    sweeps = results.trials["sweep"].unique().sort().to_list()
+    made = Page(
+        title=f"Nucleus segmentation: {', '.join(sweeps[:3])}{' and more' * (len(sweeps) > 3)}",
+        headline=headline.sentences(
+            results.trials, results.scored, results.images, results.cost, results.gain
+        ),
+        architectures=results.trials["architecture"].unique().sort().to_list(),
+        footer=f"Drawn {now:%Y-%m-%d %H:%M} UTC from {results.trials.height} trials of "
+        f"{len(sweeps)} sweeps; data: {', '.join(results.trials['dataset'].unique().sort())}.",
+    )
+    made.trials = {charts.key(row): _facts(row) for row in results.shown.iter_rows(named=True)}
+    made.trials |= {charts.key(row): _facts(row) for row in _failed(results).iter_rows(named=True)}
+    for part in (_tradeoff, _curves, _settings, _workers, _costs, _failures):
+        made.sections += list(part(results, made))
+    return made
+
+
+def _tradeoff(results: Results, made: Page) -> Iterator[Section]:
+    made.charts["pareto"] = charts.pareto(results.shown, results.cost, results.gain)
+    tables = tradeoff.answers(results.scored, results.cost, results.gain)
+    thinned = results.scored.height - results.shown.height
+    yield Section(
+        "tradeoff",
+        "Accuracy against compute",
+        "Each point is a trial; the line is what nothing cheaper reaches; stars are the paper's "
+        "own settings. Point at a trial for its settings, click it for its page."
+        + (
+            f" {thinned} trials, drawn at random, are left out here; none of the front."
+            if thinned
+            else ""
+        ),
+        [
+            ChartPlace(
+                "pareto",
+                f"Scatter plot of {results.gain} over {results.cost}; "
+                "the table below has the front.",
+            )
+        ],
+        [
+            table(found.head(MOST_ROWS), title, pages=made.trials, folded=number > 0)
+            for number, (title, found) in enumerate(tables.items())
+        ],
+    )
+
+
+def _curves(results: Results, made: Page) -> Iterator[Section]:
+    """Curves of the trials that matter most: best ones, fronts, the paper's rows."""
+    chosen = thinning.trials(results.scored, results.cost, results.gain, thinning.MOST_CURVES)
+    chosen = chosen.sort(results.gain, descending=True).head(thinning.MOST_CURVES)
+    wanted = chosen.select("sweep", "trial_id", "architecture")
+    found = results.curves.join(wanted, on=["sweep", "trial_id", "architecture"])
+    curves = {
+        charts.key(curve.row(0, named=True)): curve[thinning.evenly(curve.height)]
+        for curve in found.sort("epoch").partition_by("sweep", "trial_id")
+    }
+    if not curves:
+        return
+    made.charts["curves"] = charts.learning_curves(curves, results.scored)
+    made.curves = {
+        name: charts.learning_curves({name: curve}, results.scored)
+        for name, curve in curves.items()
+    }
+    yield Section(
+        "curves",
+        "Learning curves",
+        f"Validation IoU after each epoch, of the {len(curves)} trials that matter most.",
+        [ChartPlace("curves", "Lines of validation IoU over device-seconds, one a trial.")],
+    )
+
+
+def _settings(results: Results, made: Page) -> Iterator[Section]:
+    """Parallel coordinates and importances, an architecture at a time."""
+    places = []
+    for (name,), mine in results.scored.group_by("architecture", maintain_order=True):
+        settings = importance.hyperparameters(mine)
+        if mine.height < importance.FEWEST or not settings.width:
+            continue
+        weights = importance.importances(settings, mine[results.gain])
+        few = results.shown.filter(pl.col("architecture") == name)
+        made.charts[f"importance-{name}"] = charts.importances(weights)
+        made.charts[f"parallel-{name}"] = charts.parallel(few, results.gain, weights)
+        strongest = ", ".join(weights["hyperparameter"].head(3))
+        places += [
+            ChartPlace(
+                f"importance-{name}", f"Bars of importance; the most important: {strongest}.", name
+            ),
+            ChartPlace(f"parallel-{name}", f"A line a trial of {name} through its settings."),
+        ]
+    if places:
+        yield Section(
+            "settings",
+            "Which settings mattered",
+            "The bars show how much each hyperparameter explains of what sets good trials apart "
+            "(PED-ANOVA). Below, each line is a trial; drag along an axis to pick some.",
+            places,
+        )
+
+
+def _workers(results: Results, made: Page) -> Iterator[Section]:
+    made.charts["timeline"] = charts.timeline(results.trials)
+    yield Section(
+        "workers",
+        "Who was busy, idle or lost",
+        "A row a worker: coloured while it held a trial, empty while it was idle; crosses are "
+        "failed trials, triangles trials that lost a worker on the way.",
+        [ChartPlace("timeline", "Bars of busy time by worker.")],
+    )
+
+
+def _costs(results: Results, made: Page) -> Iterator[Section]:
+    costs = (
+        results.trials.group_by("architecture", "status")
+        .agg(
+            trials=pl.len(),
+            device_hours=pl.col("device_seconds").sum() / 3600,
+            usd=pl.when(pl.col("usd").count() > 0).then(pl.col("usd").sum()),
+        )
+        .sort("architecture", "status")
+    )
+    yield Section(
+        "costs",
+        "What it cost",
+        "Start, training, evaluation, failed and repeated work are all in it.",
+        tables=[table(costs)],
+    )
+
+
+def _failures(results: Results, made: Page) -> Iterator[Section]:
+    failed = _failed(results)
+    if failed.height:
+        shown = failed.select("architecture", "sweep", "trial_id", "error", "device_seconds")
+        yield Section(
+            "failures",
+            "What failed, and why",
+            f"The last {failed.height} of "
+            f"{results.trials.filter(pl.col('status') == 'failed').height} failed trials.",
+            tables=[table(shown, pages=made.trials)],
+        )
+
+
+def _failed(results: Results) -> pl.DataFrame:
+    return results.trials.filter(pl.col("status") == "failed").tail(MOST_ROWS)
+
+
+def _facts(row: Mapping[str, Any]) -> Mapping[str, str]:
+    """All that is known of a trial, as its page shows it."""
+    known = {name: value for name, value in row.items() if value is not None}
+    settings = json.loads(known.pop("hyperparameters"))
+    facts = {name: cell(value) for name, value in known.items() if name != "versions"}
+    return facts | {f"setting: {name}": cell(value) for name, value in settings.items()}

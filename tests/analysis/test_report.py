@@ -1,0 +1,208 @@
+"""The report in a real browser: what people see, point at and click."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from analysis import report
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+# No request of its own, and root may run it.
+SWITCHES = (
+    *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium is installed (Debian and Ubuntu: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=BROWSER, args=SWITCHES)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def written(sweep_folder, ten_trials, epoch_record, tmp_path):
+    """The report of ten trials; unet-1 has a curve, and unet-4 failed for a hostile reason."""
+    trials = [
+        trial if trial.error is None else replaced(trial, error="<script>alert(1)</script> & more")
+        for trial in ten_trials
+    ]
+    epochs = [
+        epoch_record(architecture="unet", trial_id="unet-1", epoch=n, val_iou=n / 10)
+        for n in range(1, 6)
+    ]
+    path = tmp_path / "report.html"
+    assert report.main([sweep_folder(trials, epochs), "-o", str(path)]) == 0
+    return path
+
+
+def replaced(trial, **changes):
+    return type(trial)(**{**vars(trial), **changes})
+
+
+class Shown:
+    """A page that was opened, and all that it complained of or asked the network for."""
+
+    def __init__(self, browser, path: Path, **context):
+        self.page = browser.new_context(**context).new_page()
+        self.complaints, self.requests = [], []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hear)
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready=yes]")
+
+    def _hear(self, message):
+        # A browser without a GPU says so when WebGL is used.
+        if message.type == "error" or (
+            message.type == "warning" and "GL Driver" not in message.text
+        ):
+            self.complaints.append(message.text)
+
+    def traces(self, chart):
+        """Name and visibility of a chart's traces."""
+        script = (
+            f"document.querySelector('[data-chart={chart}]').data.map(t => [t.name, t.visible])"
+        )
+        return {name: visible is not False for name, visible in self.page.evaluate(script)}
+
+
+@pytest.fixture
+def shown(browser, written):
+    return Shown(browser, written)
+
+
+def test_it_loads_without_errors_or_network(shown, written):
+    assert shown.complaints == []
+    assert [url for url in shown.requests if not url.startswith(("data:", "blob:"))] == [
+        written.as_uri()
+    ]
+
+
+def test_the_plots_are_drawn(shown):
+    drawn = shown.page.evaluate(
+        "[...document.querySelectorAll('#content .chart')]"
+        ".map(p => [p.dataset.chart, p.querySelectorAll('svg.main-svg').length > 0])"
+    )
+    names = ("pareto", "curves", "importance-cnn", "parallel-cnn", "timeline")
+    assert drawn == [[name, True] for name in names]
+
+
+def test_the_headline_says_who_won_and_what_is_as_good(shown):
+    headline = shown.page.locator("header").inner_text()
+    assert "The best is unet-1 (unet): val_iou 0.850 for 100 device-seconds." in headline
+    assert "As good within 0.01, but cheaper: unet-2 (unet), val_iou 0.842 for 60 %" in headline
+    assert "The paper's own settings for unet reached 0.700 here." in headline
+    assert "10 trials took 0.119 device-hours; 1 failed." in headline
+
+
+def test_pointing_at_a_trial_shows_its_settings(shown):
+    place = shown.page.evaluate(
+        """() => {
+            const chart = document.querySelector('[data-chart=pareto]');
+            const trace = chart.data.findIndex((t) => t.name === 'unet');
+            const point = chart.data[trace].customdata.indexOf('night/unet-1');
+            chart.scrollIntoView();
+            const box = chart.getBoundingClientRect(), layout = chart._fullLayout;
+            return {
+                x: box.left + layout.xaxis._offset + layout.xaxis.c2p(chart.data[trace].x[point]),
+                y: box.top + layout.yaxis._offset + layout.yaxis.c2p(chart.data[trace].y[point]),
+            };
+        }"""
+    )
+    shown.page.mouse.move(place["x"] - 30, place["y"] + 30)
+    shown.page.mouse.move(place["x"], place["y"], steps=5)
+    hover = shown.page.locator("[data-chart=pareto] .hoverlayer")
+    hover.get_by_text("width 1").wait_for()
+    shown.page.mouse.click(place["x"], place["y"])
+    assert shown.page.locator("#trial-heading").inner_text() == "night/unet-1"
+    assert shown.page.locator("#trial-curve svg.main-svg").count() > 0
+
+
+def test_filters_hide_an_architecture_everywhere(shown):
+    assert all(shown.traces("pareto").values())
+    shown.page.get_by_label("cnn", exact=True).uncheck()
+    visible = {name for name, is_visible in shown.traces("pareto").items() if is_visible}
+    assert visible == {"unet", "unet, front"}
+    rows = shown.page.locator("#costs tbody tr:visible")
+    assert {row.split()[0] for row in rows.all_inner_texts()} == {"unet"}
+    shown.page.get_by_label("cnn", exact=True).check()
+    assert shown.traces("timeline")["cnn"]
+
+
+def test_the_keyboard_alone_opens_and_closes_a_trials_page(shown):
+    link = shown.page.get_by_role("link", name="unet-1").first
+    link.focus()
+    shown.page.keyboard.press("Enter")
+    dialog = shown.page.get_by_role("dialog")
+    dialog.wait_for()
+    assert "setting: width" in dialog.inner_text()
+    shown.page.keyboard.press("Escape")
+    assert not shown.page.locator("#trial").is_visible()
+
+
+def test_a_trials_page_has_an_address_of_its_own(browser, written):
+    shown = Shown(browser, written)
+    shown.page.goto(f"{written.as_uri()}#trial=night%2Funet-4")
+    shown.page.reload()
+    assert "<script>alert(1)</script> & more" in shown.page.get_by_role("dialog").inner_text()
+
+
+def test_what_a_failure_said_is_shown_as_text(shown):
+    failures = shown.page.locator("#failures")
+    assert "<script>alert(1)</script> & more" in failures.inner_text()
+    assert failures.locator("script").count() == 0
+
+
+def test_it_follows_the_dark_scheme_and_its_change(browser, written):
+    shown = Shown(browser, written, color_scheme="dark")
+    ground = "document.querySelector('[data-chart=pareto]')._fullLayout.paper_bgcolor"
+    assert shown.page.evaluate(ground) == "#16181c"
+    shown.page.emulate_media(color_scheme="light")
+    shown.page.wait_for_function(f"{ground} === '#ffffff'")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1600])
+def test_nothing_is_wider_than_the_screen(browser, written, width):
+    shown = Shown(browser, written, viewport={"width": width, "height": 800})
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_screen_readers_are_told_what_every_chart_shows(shown):
+    charts = shown.page.locator("#content .chart")
+    labels = [chart.get_attribute("aria-label") for chart in charts.all()]
+    assert all(labels)
+    assert shown.page.locator("html").get_attribute("lang") == "en"
+    assert shown.page.locator("h1").count() == 1
+    assert shown.page.locator("th:not([scope=col])").count() == 0
+
+
+def test_it_prints_without_what_only_a_screen_needs(shown):
+    shown.page.emulate_media(media="print")
+    assert not shown.page.locator("#filters").is_visible()
+    assert shown.page.locator("#tradeoff h2").is_visible()
+
+
+def test_only_failed_trials_are_a_sentence(sweep_folder, ten_trials, tmp_path, capsys):
+    assert report.main([sweep_folder(ten_trials[-1:]), "-o", str(tmp_path / "r.html")]) == 2
+    assert "of 1 trials none was scored" in capsys.readouterr().err
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_one_trial_alone_makes_a_report(sweep_folder, ten_trials, tmp_path, capsys):
+    path = tmp_path / "r.html"
+    assert report.main([sweep_folder(ten_trials[1:2]), "-o", str(path)]) == 0
+    assert re.search(r"r.html: 1 trials, \d\.\d MB", capsys.readouterr().out)
+
+
+def test_another_kind_of_file_is_refused(sweep_folder, ten_trials, capsys):
+    assert report.main([sweep_folder(ten_trials), "-o", "report.pdf"]) == 2
+    assert "must name a file that ends in .html" in capsys.readouterr().err
