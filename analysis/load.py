@@ -13,14 +13,13 @@ import pyarrow.parquet as pq
 from sweeps.columns import Checked, as_written, schema
 from sweeps.record import (
     CURVES_FILE,
-    IMAGES_FILE,
     SUMMARY_FILE,
     SWEEP_FILE,
     EpochRecord,
-    ImageRecord,
     TrialRecord,
 )
 from sweeps.storage import StorageError, Store, open_store
+from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
 MARKS = (SUMMARY_FILE, CURVES_FILE, SWEEP_FILE)  # one of these makes a folder a sweep's
 
@@ -52,6 +51,11 @@ def curves(uris: Iterable[str]) -> pl.DataFrame:
 def images(uris: Iterable[str]) -> pl.DataFrame:
     """A row an image that a winner segmented, in the columns of `ImageRecord`."""
     return _read_all(ImageRecord, _sweeps(uris), IMAGES_FILE)
+
+
+def gallery(uris: Iterable[str]) -> pl.DataFrame:
+    """A row a crowded place and winner, in the columns of `GalleryRecord`."""
+    return _read_all(GalleryRecord, _sweeps(uris), GALLERY_FILE)
 
 
 def _sweeps(uris: Iterable[str]) -> list[Store]:

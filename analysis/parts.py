@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis import charts, headline, importance, thinning, tradeoff
+from analysis import charts, gallery, headline, importance, thinning, tradeoff
 from analysis.page.render import ChartPlace, Page, Section, table
 from analysis.tables import cell
 
@@ -25,6 +25,7 @@ class Results:
     trials: pl.DataFrame
     curves: pl.DataFrame
     images: pl.DataFrame
+    gallery: pl.DataFrame
     cost: str
     gain: str
 
@@ -53,7 +54,7 @@ def page(results: Results, now: datetime) -> Page:
     )
     made.trials = {charts.key(row): _facts(row) for row in results.shown.iter_rows(named=True)}
     made.trials |= {charts.key(row): _facts(row) for row in _failed(results).iter_rows(named=True)}
-    for part in (_tradeoff, _curves, _settings, _workers, _costs, _failures):
+    for part in (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures):
         made.sections += list(part(results, made))
     return made
 
@@ -84,6 +85,17 @@ def _tradeoff(results: Results, made: Page) -> Iterator[Section]:
             for number, (title, found) in enumerate(tables.items())
         ],
     )
+
+
+def _gallery(results: Results, made: Page) -> Iterator[Section]:
+    if results.gallery.height:
+        yield Section(
+            "gallery",
+            "What the winners see",
+            "The most crowded places among the validation images, the same for each winner.",
+            pictures=gallery.pictures(results.gallery),
+            legend=list(gallery.VERDICTS.values()),
+        )
 
 
 def _curves(results: Results, made: Page) -> Iterator[Section]:

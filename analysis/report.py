@@ -39,6 +39,7 @@ def _report(arguments: argparse.Namespace) -> None:
         trials=load.trials(arguments.results),
         curves=load.curves(arguments.results),
         images=load.images(arguments.results),
+        gallery=load.gallery(arguments.results),
         cost=arguments.cost,
         gain=arguments.gain,
     )

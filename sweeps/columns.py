@@ -24,6 +24,7 @@ _ARROW_TYPES = {
     bool: pa.bool_(),
     int: pa.int64(),
     float: pa.float64(),
+    bytes: pa.binary(),
     datetime: pa.timestamp("us", tz="UTC"),
 }
 _LARGEST_INTEGER = 2**63 - 1
@@ -168,6 +169,10 @@ def _checked(kind: type, column: Column, value: Any) -> Any:
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value.astimezone(UTC)
         raise ValueError(f"a time with its time zone, not {value!r}")
+    if kind is bytes:
+        if isinstance(value, bytes) and value:
+            return value
+        raise ValueError(f"bytes, and some of them, not {type(value).__name__}")
     if kind is bool:
         if isinstance(value, bool):
             return value

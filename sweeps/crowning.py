@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,27 +10,36 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
+from numpy.typing import NDArray
+from PIL import Image
 from ray.exceptions import RayError
 
+from nucseg_models import gallery
+from nucseg_models.architecture import Architecture
 from nucseg_models.data import Dataset
 from sweeps import checkpoints
 from sweeps.failure import reason
-from sweeps.record import ImageRecord, TrialRecord
+from sweeps.record import TrialRecord
 from sweeps.recorder import Recorder
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
+from sweeps.winner_record import GalleryRecord, ImageRecord
+
+GALLERY_IMAGES = 9
 
 
 @dataclass(frozen=True)
 class Crowned:
-    """A winner's model file; its scores on validation and test images by column name; and the same
-    of each image, by the columns of `ImageRecord`.
+    """A winner's model file; its scores on validation and test images by column name; the same of
+    each image, by the columns of `ImageRecord`; and of crowded places, of `GalleryRecord`.
     """
 
     model: bytes
     scores: Mapping[str, Any]
     images: Sequence[Mapping[str, Any]]
+    gallery: Sequence[Mapping[str, Any]]
 
 
 def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
@@ -74,7 +84,9 @@ def _keep(recorder: Recorder, store: Store, best: TrialRecord, crowned: Crowned)
     recorder.replace(record)
     whose = {key: getattr(best, key) for key in ("sweep", "trial_id", "architecture")}
     recorder.segmented(
-        best.architecture, [ImageRecord(**whose, **image) for image in crowned.images]
+        best.architecture,
+        [ImageRecord(**whose, **image) for image in crowned.images],
+        [GalleryRecord(**whose, **place) for place in crowned.gallery],
     )
     description = {
         "architecture": record.architecture,
@@ -114,10 +126,11 @@ def _crown(
         tested = evaluate(model, architecture, hyperparameters, test)
         scores |= _columns("test", tested.scores)
         images += _each("test", test, tested.by_image)
+    places = _gallery(model, architecture, hyperparameters, validation)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        return Crowned(path.read_bytes(), scores, images)
+        return Crowned(path.read_bytes(), scores, images, places)
 
 
 def _columns(prefix: str, scores: Any) -> dict[str, Any]:
@@ -131,3 +144,31 @@ def _each(which: str, dataset: Dataset, scores: Mapping[str, Any]) -> list[dict[
         {"images": which, "image": image, "kind": kind, **asdict(scores[image])}
         for image, kind in kinds
     ]
+
+
+def _gallery(
+    model: Any, architecture: Architecture, hyperparameters: Mapping[str, Any], dataset: Dataset
+) -> list[dict[str, Any]]:
+    """A row a crowded place, in the columns of `GalleryRecord`."""
+    chosen = dataset.subset(gallery.crowded(dataset, GALLERY_IMAGES))
+    rows = []
+    for index, output in architecture.outputs(model, chosen.images, hyperparameters):
+        labels = architecture.postprocess(output, hyperparameters)
+        place = gallery.place(chosen.labels[index])
+        judged = gallery.judge(chosen.labels[index][place], labels[place])
+        rows.append(
+            {
+                "image": chosen.ids[index],
+                "kind": chosen.kinds[index],
+                "picture": _png(chosen.images[index][place]),
+                "outlines": _png(judged.outlines),
+                **judged.counts,
+            }
+        )
+    return rows
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -2,20 +2,20 @@
 
 from sweeps.record import (
     CURVES_FILE,
-    IMAGES_FILE,
     SCHEMA_VERSION,
     SUMMARY_FILE,
     EpochRecord,
-    ImageRecord,
     TrialRecord,
     columns,
     schema,
 )
+from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
 FILES = (
     (SUMMARY_FILE, "One row a trial.", TrialRecord),
     (CURVES_FILE, "One row an epoch of a trial.", EpochRecord),
     (IMAGES_FILE, "One row an image that a winner segmented.", ImageRecord),
+    (GALLERY_FILE, "One row a crowded place that a winner segmented.", GalleryRecord),
 )
 
 

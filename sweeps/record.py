@@ -1,8 +1,8 @@
 """The rows of a sweep's Parquet files: the contract between the search and the analysis.
 
-`TrialRecord` is a row of summary.parquet, `EpochRecord` of curves.parquet, `ImageRecord` of
-images.parquet. Every column is declared here and nowhere else; docs/schema.md follows from that
-(`sweeps.documentation`).
+`TrialRecord` is a row of summary.parquet, `EpochRecord` of curves.parquet; what winners did on
+single images is in `winner_record`. Every column is declared there and nowhere else;
+docs/schema.md follows from that (`sweeps.documentation`).
 """
 
 from dataclasses import dataclass
@@ -20,17 +20,16 @@ from sweeps.columns import (
     schema,
     to_table,
 )
+from sweeps.score_columns import TEST, TRAINING, VALIDATION, count, score
 
 __all__ = [
     "BACKENDS",
     "CURVES_FILE",
-    "IMAGES_FILE",
     "SCHEMA_VERSION",
     "STATUSES",
     "SUMMARY_FILE",
     "SWEEP_FILE",
     "EpochRecord",
-    "ImageRecord",
     "TrialRecord",
     "as_written",
     "canonical_json",
@@ -42,44 +41,12 @@ __all__ = [
 
 # The files of a sweep's folder; sweep.json's ``config`` holds `SweepConfig.to_json()`.
 SUMMARY_FILE, CURVES_FILE, SWEEP_FILE = "summary.parquet", "curves.parquet", "sweep.json"
-IMAGES_FILE = "images.parquet"
 STATUSES = ("completed", "stopped", "failed")
 BACKENDS = ("tensorflow", "jax", "torch")
-IMAGES = ("validation", "test")
-
-_SCORES = {
-    "iou": "foreground intersection over union",
-    "dice": "foreground Dice coefficient",
-    "accuracy": "share of pixels labelled rightly",
-    "map": "Data Science Bowl score: mean of TP / (TP + FP + FN) over the IoU thresholds "
-    "0.50, 0.55 ... 0.95",
-    "f1_50": "F1 of nuclei matched at IoU 0.5",
-    "f1_70": "F1 of nuclei matched at IoU 0.7",
-    "aji": "aggregated Jaccard index",
-}
-
-
-def _score(name: str, images: str) -> Column:
-    """Column of a score between 0 and 1, the higher the better."""
-    return Column("ratio, 0 to 1", f"{images}: {_SCORES[name]}", at_least=0, at_most=1)
-
-
-def _count(what: str, images: str) -> Column:
-    """Column of a count of errors, the lower the better."""
-    return Column("nuclei", f"{images}: {what}", at_least=0)
 
 
 def _seconds(description: str) -> Column:
     return Column("seconds", description, at_least=0)
-
-
-_SPLITS = "true nuclei that the prediction split into several"
-_MERGES = "predicted nuclei that merge several true ones"
-# Counts are sums over the images, all other scores means.
-_VALIDATION = "validation images, mean or sum"
-_TEST = "test images (winners only), mean or sum"
-_TRAINING = "training images, mean"
-_IMAGE = "this image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,26 +162,26 @@ class TrialRecord(Checked):
         Column("US dollars", "device_seconds at the price given; null without a price", at_least=0),
     ] = None
 
-    val_iou: Annotated[float | None, _score("iou", _VALIDATION)] = None
-    val_dice: Annotated[float | None, _score("dice", _VALIDATION)] = None
-    val_accuracy: Annotated[float | None, _score("accuracy", _VALIDATION)] = None
-    val_map: Annotated[float | None, _score("map", _VALIDATION)] = None
-    val_f1_50: Annotated[float | None, _score("f1_50", _VALIDATION)] = None
-    val_f1_70: Annotated[float | None, _score("f1_70", _VALIDATION)] = None
-    val_aji: Annotated[float | None, _score("aji", _VALIDATION)] = None
-    val_splits: Annotated[int | None, _count(_SPLITS, _VALIDATION)] = None
-    val_merges: Annotated[int | None, _count(_MERGES, _VALIDATION)] = None
-    train_accuracy: Annotated[float | None, _score("accuracy", _TRAINING)] = None
-    train_iou: Annotated[float | None, _score("iou", _TRAINING)] = None
-    test_iou: Annotated[float | None, _score("iou", _TEST)] = None
-    test_dice: Annotated[float | None, _score("dice", _TEST)] = None
-    test_accuracy: Annotated[float | None, _score("accuracy", _TEST)] = None
-    test_map: Annotated[float | None, _score("map", _TEST)] = None
-    test_f1_50: Annotated[float | None, _score("f1_50", _TEST)] = None
-    test_f1_70: Annotated[float | None, _score("f1_70", _TEST)] = None
-    test_aji: Annotated[float | None, _score("aji", _TEST)] = None
-    test_splits: Annotated[int | None, _count(_SPLITS, _TEST)] = None
-    test_merges: Annotated[int | None, _count(_MERGES, _TEST)] = None
+    val_iou: Annotated[float | None, score("iou", VALIDATION)] = None
+    val_dice: Annotated[float | None, score("dice", VALIDATION)] = None
+    val_accuracy: Annotated[float | None, score("accuracy", VALIDATION)] = None
+    val_map: Annotated[float | None, score("map", VALIDATION)] = None
+    val_f1_50: Annotated[float | None, score("f1_50", VALIDATION)] = None
+    val_f1_70: Annotated[float | None, score("f1_70", VALIDATION)] = None
+    val_aji: Annotated[float | None, score("aji", VALIDATION)] = None
+    val_splits: Annotated[int | None, count("splits", VALIDATION)] = None
+    val_merges: Annotated[int | None, count("merges", VALIDATION)] = None
+    train_accuracy: Annotated[float | None, score("accuracy", TRAINING)] = None
+    train_iou: Annotated[float | None, score("iou", TRAINING)] = None
+    test_iou: Annotated[float | None, score("iou", TEST)] = None
+    test_dice: Annotated[float | None, score("dice", TEST)] = None
+    test_accuracy: Annotated[float | None, score("accuracy", TEST)] = None
+    test_map: Annotated[float | None, score("map", TEST)] = None
+    test_f1_50: Annotated[float | None, score("f1_50", TEST)] = None
+    test_f1_70: Annotated[float | None, score("f1_70", TEST)] = None
+    test_aji: Annotated[float | None, score("aji", TEST)] = None
+    test_splits: Annotated[int | None, count("splits", TEST)] = None
+    test_merges: Annotated[int | None, count("merges", TEST)] = None
 
     started_at: Annotated[datetime, Column("UTC time", "When the trial started")]
     ended_at: Annotated[datetime, Column("UTC time", "When the trial ended")]
@@ -267,29 +234,8 @@ class EpochRecord(Checked):
     loss: Annotated[float | None, Column("none", "Training loss, mean over the epoch's steps")] = (
         None
     )
-    val_iou: Annotated[float | None, _score("iou", _VALIDATION)] = None
-    val_accuracy: Annotated[float | None, _score("accuracy", _VALIDATION)] = None
+    val_iou: Annotated[float | None, score("iou", VALIDATION)] = None
+    val_accuracy: Annotated[float | None, score("accuracy", VALIDATION)] = None
     learning_rate: Annotated[
         float | None, Column("1 (per step)", "Learning rate at the epoch's first step", at_least=0)
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageRecord(Checked):
-    """One image as one architecture's winner segmented it: a row of images.parquet."""
-
-    sweep: Annotated[str, Column("name", "Sweep that the winner comes from")]
-    trial_id: Annotated[str, Column("name", "Winner, as in summary.parquet")]
-    architecture: Annotated[str, Column("name", "Architecture, as in summary.parquet")]
-    images: Annotated[str, Column("name", "Which images it is one of", choices=IMAGES)]
-    image: Annotated[str, Column("name", "Image, by its name in the data")]
-    kind: Annotated[str, Column("name", "fluorescence, tissue or brightfield, told by its colours")]
-    iou: Annotated[float, _score("iou", _IMAGE)]
-    dice: Annotated[float, _score("dice", _IMAGE)]
-    accuracy: Annotated[float, _score("accuracy", _IMAGE)]
-    map: Annotated[float, _score("map", _IMAGE)]
-    f1_50: Annotated[float, _score("f1_50", _IMAGE)]
-    f1_70: Annotated[float, _score("f1_70", _IMAGE)]
-    aji: Annotated[float, _score("aji", _IMAGE)]
-    splits: Annotated[int, _count(_SPLITS, _IMAGE)]
-    merges: Annotated[int, _count(_MERGES, _IMAGE)]

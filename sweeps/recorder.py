@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 from sweeps.columns import Checked, as_written, from_table, to_table
 from sweeps.record import (
     CURVES_FILE,
-    IMAGES_FILE,
     SUMMARY_FILE,
     SWEEP_FILE,
     EpochRecord,
-    ImageRecord,
     TrialRecord,
 )
 from sweeps.storage import Store
+from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
 _Key = tuple[str, str]
 _Row = TypeVar("_Row", bound=Checked)
+_Winner = TypeVar("_Winner", ImageRecord, GalleryRecord)
 
 
 def _key(record: TrialRecord | EpochRecord) -> _Key:
@@ -142,12 +142,23 @@ class Recorder:
             ]
             return max(scored, key=lambda trial: _score(trial) or 0.0, default=None)
 
-    def segmented(self, architecture: str, images: Iterable[ImageRecord]) -> None:
+    def segmented(
+        self,
+        architecture: str,
+        images: Iterable[ImageRecord],
+        gallery: Iterable[GalleryRecord],
+    ) -> None:
         """Store how an architecture's winner did on each image, in place of an earlier winner's."""
         with self._lock:
-            earlier = from_table(ImageRecord, _read(ImageRecord, self._store, IMAGES_FILE))
-            others = [image for image in earlier if image.architecture != architecture]
-            _write(self._store, IMAGES_FILE, to_table(ImageRecord, [*others, *images]))
+            self._replace_winners(ImageRecord, IMAGES_FILE, architecture, images)
+            self._replace_winners(GalleryRecord, GALLERY_FILE, architecture, gallery)
+
+    def _replace_winners(
+        self, row_type: type[_Winner], name: str, architecture: str, rows: Iterable[_Winner]
+    ) -> None:
+        earlier = from_table(row_type, _read(row_type, self._store, name))
+        kept: list[_Winner] = [row for row in earlier if row.architecture != architecture]
+        _write(self._store, name, to_table(row_type, [*kept, *rows]))
 
     def flush(self) -> None:
         """Store all that is known, as after a StorageError, or at the end of a sweep."""

@@ -2,6 +2,7 @@
 build on, and a real S3 service.
 """
 
+import io
 import json
 import os
 import socket
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from hypothesis import settings
+from numpy.typing import NDArray
+from PIL import Image
 
-from sweeps.record import EpochRecord, ImageRecord, TrialRecord
+from sweeps.record import EpochRecord, TrialRecord
+from sweeps.winner_record import GalleryRecord, ImageRecord
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -100,6 +105,34 @@ def image_record() -> Callable[..., ImageRecord]:
             "merges": 2,
         }
         return ImageRecord(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def gallery_record() -> Callable[..., GalleryRecord]:
+    """Makes a valid row of the gallery: a grey place with one hit; arguments replace its values."""
+
+    def png(pixels: NDArray[np.uint8]) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+    outlines = np.zeros((20, 30), np.uint8)
+    outlines[5:10, 5:10] = 1
+
+    def make(**changes: Any) -> GalleryRecord:
+        values: dict[str, Any] = {
+            "sweep": "night",
+            "trial_id": "unet-0",
+            "architecture": "unet",
+            "image": "a",
+            "kind": "tissue",
+            "picture": png(np.full((20, 30, 3), 99, np.uint8)),
+            "outlines": png(outlines),
+            **dict.fromkeys(("hit", "poor", "missed", "merged", "split", "false"), 0),
+        }
+        return GalleryRecord(**(values | {"hit": 1} | changes))
 
     return make
 

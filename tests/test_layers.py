@@ -82,12 +82,18 @@ RULES = {
     ),
     "reports know the rows and where they lie, no more": Rule(
         files=("analysis/*.py",),
-        only=("analysis", "sweeps.record", "sweeps.columns", "sweeps.storage"),
+        only=(
+            *("analysis", "sweeps.record", "sweeps.winner_record"),
+            *("sweeps.columns", "sweeps.storage"),
+        ),
         where="analysis/report.py",
         breach="from sweeps.config import SweepConfig",
     ),
     "rows and storage start fast": Rule(
-        files=("sweeps/record.py", "sweeps/columns.py", "sweeps/storage.py"),
+        files=tuple(
+            f"sweeps/{name}.py"
+            for name in ("record", "winner_record", "score_columns", "columns", "storage")
+        ),
         never=("ray", "keras", "tensorflow", "boto3"),
         at_start_only=True,
         where="sweeps/storage.py",

@@ -35,7 +35,7 @@ function filter() {
     const visible = place.data.map((t) => !t.legendgroup || chosen.has(t.legendgroup));
     Plotly.restyle(place, { visible });
   }
-  for (const row of document.querySelectorAll("tr[data-architecture]")) {
+  for (const row of document.querySelectorAll("[data-architecture]")) {
     const name = row.dataset.architecture;
     row.hidden = name !== "" && !chosen.has(name);
   }

@@ -12,6 +12,7 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.gallery import Picture
 from analysis.tables import cell
 
 
@@ -43,6 +44,8 @@ class Section:
     words: str
     charts: Sequence[ChartPlace] = ()
     tables: Sequence[PageTable] = ()
+    pictures: Sequence[Sequence[Picture]] = ()
+    legend: Sequence[tuple[str, str, str]] = ()  # name, colour, meaning
 
 
 @dataclass

@@ -10,13 +10,12 @@ import pytest
 
 from sweeps.record import (
     CURVES_FILE,
-    IMAGES_FILE,
     SUMMARY_FILE,
     EpochRecord,
-    ImageRecord,
     TrialRecord,
     to_table,
 )
+from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
 BEGUN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 # architecture, number, device-seconds, IoU; each ended an hour after the one before.
@@ -35,7 +34,7 @@ TEN = (
 BEST = {("cnn", 3), ("unet", 1)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ten_trials(trial_record: Callable[..., TrialRecord]) -> list[TrialRecord]:
     """The rows of TEN."""
 
@@ -57,22 +56,34 @@ def ten_trials(trial_record: Callable[..., TrialRecord]) -> list[TrialRecord]:
     return [row(hour, *values) for hour, values in enumerate(TEN)]
 
 
-@pytest.fixture
-def sweep_folder(tmp_path: Path) -> Callable[..., str]:
+@pytest.fixture(scope="session")
+def write_sweep() -> Callable[..., str]:
     """Writes rows as a sweep's folder, and returns it."""
 
     def write(
+        folder: Path,
         trials: Sequence[TrialRecord] = (),
         epochs: Sequence[EpochRecord] = (),
         images: Sequence[ImageRecord] = (),
-        name: str = "night",
+        gallery: Sequence[GalleryRecord] = (),
     ) -> str:
-        folder = tmp_path / name
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(to_table(TrialRecord, trials), folder / SUMMARY_FILE)
         pq.write_table(to_table(EpochRecord, epochs), folder / CURVES_FILE)
         if images:
             pq.write_table(to_table(ImageRecord, images), folder / IMAGES_FILE)
+        if gallery:
+            pq.write_table(to_table(GalleryRecord, gallery), folder / GALLERY_FILE)
         return str(folder)
+
+    return write
+
+
+@pytest.fixture
+def sweep_folder(tmp_path: Path, write_sweep: Callable[..., str]) -> Callable[..., str]:
+    """The same, in a folder of the test's own."""
+
+    def write(*rows: Any, name: str = "night", **more_rows: Any) -> str:
+        return write_sweep(tmp_path / name, *rows, **more_rows)
 
     return write

@@ -28,9 +28,12 @@ def browser():
         running.close()
 
 
-@pytest.fixture
-def written(sweep_folder, ten_trials, epoch_record, tmp_path):
-    """The report of ten trials; unet-1 has a curve, and unet-4 failed for a hostile reason."""
+@pytest.fixture(scope="module")
+def written(write_sweep, ten_trials, epoch_record, gallery_record, tmp_path_factory):
+    """The report of ten trials; unet-1 has a curve, and unet-4 failed for a hostile reason.
+
+    Two winners are shown on one place.
+    """
     trials = [
         trial if trial.error is None else replaced(trial, error="<script>alert(1)</script> & more")
         for trial in ten_trials
@@ -39,9 +42,14 @@ def written(sweep_folder, ten_trials, epoch_record, tmp_path):
         epoch_record(architecture="unet", trial_id="unet-1", epoch=n, val_iou=n / 10)
         for n in range(1, 6)
     ]
-    path = tmp_path / "report.html"
-    assert report.main([sweep_folder(trials, epochs), "-o", str(path)]) == 0
-    return path
+    places = [
+        gallery_record(architecture="unet", trial_id="unet-1", hit=3, missed=1),
+        gallery_record(architecture="cnn", trial_id="cnn-3", hit=0),
+    ]
+    folder = tmp_path_factory.mktemp("report")
+    sweep = write_sweep(folder / "night", trials, epochs, gallery=places)
+    assert report.main([sweep, "-o", str(folder / "report.html")]) == 0
+    return folder / "report.html"
 
 
 def replaced(trial, **changes):
@@ -75,9 +83,19 @@ class Shown:
         return {name: visible is not False for name, visible in self.page.evaluate(script)}
 
 
-@pytest.fixture
-def shown(browser, written):
+@pytest.fixture(scope="module")
+def opened(browser, written):
     return Shown(browser, written)
+
+
+@pytest.fixture
+def shown(opened):
+    """The open page, put back to how it opens after each test."""
+    yield opened
+    opened.page.keyboard.press("Escape")
+    opened.page.emulate_media(media="screen")
+    for box in opened.page.locator("input[name=architecture]").all():
+        box.check()
 
 
 def test_it_loads_without_errors_or_network(shown, written):
@@ -135,7 +153,20 @@ def test_filters_hide_an_architecture_everywhere(shown):
     rows = shown.page.locator("#costs tbody tr:visible")
     assert {row.split()[0] for row in rows.all_inner_texts()} == {"unet"}
     shown.page.get_by_label("cnn", exact=True).check()
-    assert shown.traces("timeline")["cnn"]
+    assert all(shown.traces("pareto").values())
+
+
+def test_the_gallery_shows_each_winner_on_the_same_places(shown):
+    gallery = shown.page.locator("#gallery")
+    assert gallery.locator("figcaption").all_inner_texts() == [
+        "cnn: no nuclei",
+        "unet: 3 hit, 1 missed",
+    ]
+    sizes = gallery.locator("img").evaluate_all("all => all.map(i => [i.naturalWidth, i.width])")
+    assert [natural for natural, _ in sizes] == [30] * 4
+    assert len({width for _, width in sizes}) == 1  # outlines lie on their picture
+    shown.page.get_by_label("cnn", exact=True).uncheck()
+    assert gallery.locator("figure:visible").count() == 1
 
 
 def test_the_keyboard_alone_opens_and_closes_a_trials_page(shown):

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from sweeps.documentation import documentation
-from sweeps.record import ImageRecord, TrialRecord, columns
+from sweeps.record import TrialRecord, columns
+from sweeps.winner_record import ImageRecord
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema.md"
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.record import EpochRecord, ImageRecord, TrialRecord, from_table
+from sweeps.record import EpochRecord, TrialRecord, from_table
 from sweeps.recorder import Recorder
 from sweeps.storage import LocalStore, StorageError, open_store
+from sweeps.winner_record import GalleryRecord, ImageRecord
 
 
 @pytest.fixture
@@ -179,13 +180,25 @@ def test_rows_go_to_s3_as_well(s3_admin, trial_record, tmp_path):
     assert best_ids(store) == {"unet-0"}
 
 
-def test_a_new_winner_takes_the_place_of_its_architectures_last_one(store, image_record):
-    def images():
-        rows = stored(store, ImageRecord, "images.parquet")
+def test_a_new_winner_takes_the_place_of_its_architectures_last_one(
+    store, image_record, gallery_record
+):
+    def found(row_type, name):
+        rows = stored(store, row_type, name)
         return sorted((row.architecture, row.trial_id, row.image) for row in rows)
 
+    def segmented(trial, *images, architecture="unet"):
+        whose = {"architecture": architecture, "trial_id": trial}
+        rows = [
+            [make(**whose, image=image) for image in images]
+            for make in (image_record, gallery_record)
+        ]
+        recorder.segmented(architecture, *rows)
+
     recorder = Recorder(store)
-    recorder.segmented("unet", [image_record(image=name) for name in "ab"])
-    recorder.segmented("cnn", [image_record(architecture="cnn", trial_id="cnn-1")])
-    recorder.segmented("unet", [image_record(trial_id="unet-7")])
-    assert images() == [("cnn", "cnn-1", "a"), ("unet", "unet-7", "a")]
+    segmented("unet-0", "a", "b")
+    segmented("cnn-1", "a", architecture="cnn")
+    segmented("unet-7", "a")
+    expected = [("cnn", "cnn-1", "a"), ("unet", "unet-7", "a")]
+    assert found(ImageRecord, "images.parquet") == expected
+    assert found(GalleryRecord, "gallery.parquet") == expected

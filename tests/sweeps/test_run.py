@@ -1,13 +1,16 @@
 """The command line as a person uses it: whole sweeps on tiny images, in processes of their own."""
 
+import io
 import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import nucseg_models
 from nucseg_models.data.synthetic import synthetic
@@ -108,7 +111,6 @@ def test_failed_trials_have_their_reason_and_the_sweep_goes_on(finished):
 
 def test_the_winner_can_be_loaded_and_is_described(finished):
     import keras  # noqa: PLC0415 - takes seconds
-    import numpy as np  # noqa: PLC0415
 
     (best,) = [row for row in rows(finished.folder) if row["is_best"]]
     described = json.loads((finished.folder / "best" / "cnn" / "config.json").read_text())
@@ -131,6 +133,20 @@ def test_the_winners_row_is_the_mean_of_its_images_rows(finished):
         assert len({row["image"] for row in mine}) == len(mine) > 0
         assert best[f"{prefix}_iou"] == pytest.approx(fmean(row["iou"] for row in mine))
         assert best[f"{prefix}_merges"] == sum(row["merges"] for row in mine)
+
+
+def test_the_gallery_shows_crowded_places_with_a_verdict_on_each_nucleus(finished):
+    places = rows(finished.folder, "gallery.parquet")
+
+    assert {row["architecture"] for row in places} == {"cnn"}
+    for row in places:
+        picture, outlines = (
+            np.asarray(Image.open(io.BytesIO(row[name]))) for name in ("picture", "outlines")
+        )
+        assert picture.shape == (*outlines.shape, 3)
+        verdicts = [row[name] for name in ("hit", "poor", "missed", "merged", "split", "false")]
+        drawn = set(np.unique(outlines).tolist()) - {0}
+        assert drawn <= {code for code, count in enumerate(verdicts, start=1) if count}
 
 
 def test_sweep_json_says_what_was_asked_of_what_version_on_what_data(finished):

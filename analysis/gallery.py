@@ -1,0 +1,78 @@
+"""The same crowded places for each winner, with outlines of what it did to every nucleus."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from PIL import Image
+
+# By the grey values of `GalleryRecord.outlines`: name, colour, what it means.
+VERDICTS = {
+    1: ("hit", "#35d07f", "found, with IoU above 0.5"),
+    2: ("poor", "#f5e663", "found, but badly outlined"),
+    3: ("missed", "#4cc3ff", "a nucleus that was not found"),
+    4: ("merged", "#ff9d2e", "several nuclei taken for one"),
+    5: ("split", "#e07bff", "a part of a nucleus taken for one"),
+    6: ("false", "#ff5a5a", "nothing there taken for a nucleus"),
+}
+JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One place as one winner segmented it; `picture` and `outlines` are data URIs."""
+
+    heading: str
+    architecture: str
+    picture: str
+    outlines: str
+    words: str
+
+
+def pictures(rows: pl.DataFrame) -> list[list[Picture]]:
+    """For each place its pictures, one a winner, architectures always in the same order."""
+    ordered = rows.sort("image", "architecture", "sweep")
+    return [
+        [_picture(row) for row in place.iter_rows(named=True)]
+        for place in ordered.partition_by("image", maintain_order=True)
+    ]
+
+
+def _picture(row: Mapping[str, Any]) -> Picture:
+    counts = {name: row[name] for name, _, _ in VERDICTS.values()}
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no nuclei"
+    return Picture(
+        heading=f"{row['image']} ({row['kind']})",
+        architecture=row["architecture"],
+        picture=_as_jpeg(row["picture"]),
+        outlines=_as_overlay(row["outlines"]),
+        words=f"{row['architecture']}: {said}",
+    )
+
+
+def _as_jpeg(png: bytes) -> str:
+    """A photograph takes a third of the space as JPEG."""
+    with Image.open(io.BytesIO(png)) as opened:
+        return _uri(opened.convert("RGB"), "jpeg", quality=JPEG_QUALITY)
+
+
+def _as_overlay(png: bytes) -> str:
+    """Outlines in their colours, all else transparent."""
+    with Image.open(io.BytesIO(png)) as opened:
+        overlay = Image.frombytes("P", opened.size, opened.convert("L").tobytes())
+    palette = [0] * 768
+    for code, (_, colour, _) in VERDICTS.items():
+        palette[3 * code : 3 * code + 3] = bytes.fromhex(colour[1:])
+    overlay.putpalette(palette)
+    return _uri(overlay, "png", transparency=0, optimize=True)
+
+
+def _uri(image: Image.Image, kind: str, **options: Any) -> str:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
