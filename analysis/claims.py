@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
@@ -37,6 +38,13 @@ class Evidence:
         """The row of its best trial, or no row."""
         mine = self.trials.filter(pl.col("architecture") == architecture, "is_best")
         return mine.sort("val_iou", descending=True).head(1)
+
+    def again(self, winner: Mapping[str, Any]) -> Interval | None:
+        """The IoU of a winner's settings over fresh seeds, if they were trained again."""
+        repeats = self.trials.filter(
+            pl.col("sweep") == winner["sweep"], pl.col("confirms") == winner["trial_id"]
+        )["val_iou"].drop_nulls()
+        return mean_interval(repeats) if len(repeats) else None
 
     def difference(self, first: str, second: str, score: pl.Expr) -> Interval | None:
         """The mean over images of `first`'s score less `second`'s; None without common images.

@@ -79,6 +79,7 @@ SCHEMA = {
     "test_accuracy": pl.Float64,
     "test_iou": pl.Float64,
     "val_iou": pl.String,
+    "val_iou_of_fresh_seeds": pl.String,
     "hours": pl.Float64,
     "T4_hours": pl.Float64,
     "device": pl.String,
@@ -91,6 +92,7 @@ def _measured(evidence: Evidence, trial: dict[str, Any], t4_factor: float | None
         pl.col("trial_id") == trial["trial_id"], pl.col("sweep") == trial["sweep"]
     )
     hours = trial["device_seconds"] / 3600
+    again = evidence.again(trial)
     on_t4 = T4 in str(trial["device"]).split()
     factor = 1.0 if on_t4 else t4_factor
     return {
@@ -100,6 +102,7 @@ def _measured(evidence: Evidence, trial: dict[str, Any], t4_factor: float | None
         "test_accuracy": trial["test_accuracy"],
         "test_iou": trial["test_iou"],
         "val_iou": str(mean_interval(mine["iou"])) if mine.height else f"{trial['val_iou']:.3f}",
+        "val_iou_of_fresh_seeds": str(again) if again else None,
         "hours": hours,
         "T4_hours": None if factor is None else hours * factor,
         "device": trial["device"],

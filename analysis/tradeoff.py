@@ -58,9 +58,15 @@ def _analyse(arguments: argparse.Namespace) -> None:
 
 
 def scored_trials(trials: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
-    """The trials that have both figures, as they ended; AnalysisError if there are none."""
+    """The trials that have both figures, as they ended; AnalysisError if there are none.
+
+    Those that repeat another with a fresh seed are not among them: a search must not win by them.
+    """
     scored = trials.filter(
-        pl.col(cost).is_not_null(), pl.col(gain).is_not_null(), pl.col("status") != "failed"
+        pl.col(cost).is_not_null(),
+        pl.col(gain).is_not_null(),
+        pl.col("status") != "failed",
+        pl.col("confirms").is_null(),
     ).sort("ended_at", "architecture", "trial_id")
     if scored.is_empty():
         failed = trials.filter(pl.col("status") == "failed")

@@ -20,6 +20,7 @@ class Assignment:
     epochs: at most so many. deadline: UNIX time by which it must end itself, or None.
     pretrained: "imagenet", a weights file's path, or None. threads: CPU cores it may use.
     checkpoint: folder, as a URI, of the state to go on from, or None.
+    confirms: the trial that this one repeats with another seed, or None.
     """
 
     trial: str
@@ -32,6 +33,7 @@ class Assignment:
     pretrained: str | None = None
     deadline: float | None = None
     checkpoint: str | None = None
+    confirms: str | None = None
 
     def to_config(self) -> dict[str, Any]:
         """As Ray Tune hands it to a worker, and as running.json keeps it."""

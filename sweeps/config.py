@@ -72,6 +72,16 @@ class SweepConfig:
             "no limit",
         ),
     ] = None
+    confirm: Annotated[
+        int,
+        Option(
+            _WHAT,
+            whole_number(0),
+            "N",
+            "after the search and its time budget, train each architecture's best settings again "
+            "with so many fresh seeds",
+        ),
+    ] = 0
     image_size: Annotated[
         int | None,
         Option(

@@ -75,6 +75,10 @@ class TrialRecord(Checked):
         bool, Column("flag", "Highest val_iou of its architecture in this sweep, so far")
     ] = False
     is_paper: Annotated[bool, Column("flag", "Hyperparameters are the paper's own (its Table 2)")]
+    confirms: Annotated[
+        str | None,
+        Column("name", "Trial whose settings this one repeats with another seed; null in a search"),
+    ] = None
     seed: Annotated[int, Column("number", "Seed of the trial's random choices", at_least=0)]
     backend: Annotated[str, Column("name", "Keras backend", choices=BACKENDS)]
     device: Annotated[

@@ -192,8 +192,8 @@ class Recorder:
 
 
 def _score(trial: TrialRecord) -> float | None:
-    """What trials compete by: `val_iou`, unless they failed."""
-    return None if trial.status == "failed" else trial.val_iou
+    """What trials compete by: `val_iou`, unless they failed, or repeat another for confirmation."""
+    return None if trial.status == "failed" or trial.confirms else trial.val_iou
 
 
 def _write(store: Store, name: str, table: pa.Table) -> None:

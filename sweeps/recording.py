@@ -247,6 +247,7 @@ class Recording(Callback):
             status=status,
             error=error,
             is_paper=assignment.is_paper,
+            confirms=assignment.confirms,
             seed=assignment.seed,
             backend=facts.backend,
             worker=_worker(figures),

@@ -50,7 +50,7 @@ def _run(config: SweepConfig) -> int:
         recorder.describe(_description(config, inputs))
     progress = Progress(
         config.arch,
-        config.trials,
+        config.trials + config.confirm,
         time_budget=config.time_budget,
         quiet=config.quiet,
         earlier=recorder.trials,

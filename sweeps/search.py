@@ -14,11 +14,14 @@ from typing import Any
 import optuna
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 
 import nucseg_models
-from sweeps import checkpoints, crowning, provenance
+from sweeps import checkpoints, confirming, crowning, provenance
 from sweeps.assignment import DEFAULT_EPOCHS, Assignment
 from sweeps.config import SweepConfig
+from sweeps.confirming import GivenTrials
 from sweeps.record import canonical_json
 from sweeps.recorder import Recorder
 from sweeps.recording import RUNNING_FILE, Recording, SweepFacts
@@ -60,28 +63,64 @@ def ray_running(config: SweepConfig) -> Iterator[Mapping[str, float]]:
 
 
 def search(sweep: Sweep) -> bool:
-    """Run all trials, then save the winners; False if it was cut off before the end."""
+    """Run all trials, save the winners, confirm them; False if cut off before the end."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     waiting = _waiting(sweep)
-    searcher = _searcher(sweep, waiting)
     with ray_running(sweep.config) as resources:
         recording = Recording(
             _facts(sweep, resources), sweep.recorder, sweep.progress, sweep.store, waiting
         )
-        if not searcher.is_done():
-            _tuner(sweep, resources, searcher, recording).fit()
-        time_is_up = sweep.deadline is not None and time.time() >= sweep.deadline
-        if time_is_up:
-            recording.end_running()
-        whole = time_is_up or searcher.is_done()
+        whole = _search(sweep, resources, recording, [a for a in waiting if not a.confirms])
         if whole:
             sweep.progress.message("saving the winners")
             whole = crowning.crown(sweep, resources)
+        if whole and sweep.config.confirm:
+            whole = _confirm(sweep, resources, recording, [a for a in waiting if a.confirms])
     sweep.recorder.flush()
     if whole and not recording.unended():
         checkpoints.remove(sweep.store)
         sweep.store.delete(RUNNING_FILE)
     return whole
+
+
+def _search(
+    sweep: Sweep, resources: Mapping[str, float], recording: Recording, waiting: list[Assignment]
+) -> bool:
+    """Run the trials that the studies choose; whether all ended, or the time is up."""
+    searcher, config = _searcher(sweep, waiting), sweep.config
+    epochs = config.max_epochs or DEFAULT_EPOCHS
+    scheduler = SchedulerPerArchitecture(config.scheduler, config.arch, epochs)
+    if not searcher.is_done():
+        _tuner(
+            sweep,
+            resources,
+            recording,
+            searcher=searcher,
+            scheduler=scheduler,
+            deadline=sweep.deadline,
+        ).fit()
+    time_is_up = sweep.deadline is not None and time.time() >= sweep.deadline
+    if time_is_up:
+        recording.end_running()
+    return time_is_up or searcher.is_done()
+
+
+def _confirm(
+    sweep: Sweep, resources: Mapping[str, float], recording: Recording, waiting: list[Assignment]
+) -> bool:
+    """Train the winners' settings again; whether all of these trials ended."""
+    given = GivenTrials(confirming.assignments(sweep, waiting))
+    if not given.is_done():
+        sweep.progress.message("training the best settings again with fresh seeds")
+        _tuner(
+            sweep,
+            resources,
+            recording,
+            searcher=given,
+            scheduler=FIFOScheduler(),
+            deadline=None,
+        ).fit()
+    return given.is_done()
 
 
 def _facts(sweep: Sweep, resources: Mapping[str, float]) -> SweepFacts:
@@ -113,12 +152,13 @@ def _searcher(sweep: Sweep, waiting: list[Assignment]) -> StudyPerArchitecture:
 def _tuner(
     sweep: Sweep,
     resources: Mapping[str, float],
-    searcher: StudyPerArchitecture,
     recording: Recording,
+    *,
+    searcher: Searcher,
+    scheduler: TrialScheduler,
+    deadline: float | None,
 ) -> tune.Tuner:
     """Ray Tune, told to keep workers warm and to write nothing but checkpoints."""
-    config, deadline = sweep.config, sweep.deadline
-    epochs = config.max_epochs or DEFAULT_EPOCHS
     trainable = tune.with_parameters(
         _run_trial, train=sweep.inputs.train, validation=sweep.inputs.validation
     )
@@ -126,9 +166,9 @@ def _tuner(
         tune.with_resources(trainable, dict(resources)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=SchedulerPerArchitecture(config.scheduler, config.arch, epochs),
+            scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=config.concurrency,
+            max_concurrent_trials=sweep.config.concurrency,
             reuse_actors=True,
             time_budget_s=None if deadline is None else max(1.0, deadline - time.time()),
             trial_dirname_creator=lambda trial: str(trial.config["trial"]),
@@ -166,6 +206,7 @@ def _past_trials(recorder: Recorder) -> list[PastTrial]:
             value=record.val_iou,
         )
         for record in recorder.trials
+        if not record.confirms
     ]
 
 
@@ -179,7 +220,7 @@ def _waiting(sweep: Sweep) -> list[Assignment]:
     return [
         replace(
             assignment,
-            deadline=sweep.deadline,
+            deadline=None if assignment.confirms else sweep.deadline,
             checkpoint=_checkpoint(sweep.store, assignment.trial),
         )
         for assignment in map(Assignment.from_config, configs)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +32,8 @@ def winners_table(records: Sequence[TrialRecord], files: Mapping[str, str]) -> s
     lines = []
     if winners:
         lines += [_as_text(_table(winners, trials)), "", _LEGEND, ""]
+        again = (_confirmed(winner, trials[name]) for name, winner in winners.items())
+        lines += filter(None, again)
     lines += [_no_winner(name, trials[name]) for name in trials if name not in winners]
     if not records:
         lines.append("No trial has ended.")
@@ -56,7 +59,7 @@ def _table(
             figure(winner.val_iou),
             *([figure(winner.test_iou)] if tested else []),
             figure(winner.val_map),
-            figure(next((trial.val_iou for trial in trials[name] if trial.is_paper), None)),
+            figure(next((t.val_iou for t in trials[name] if t.is_paper and not t.confirms), None)),
             str(winner.epochs_run),
             f"{winner.device_seconds:.0f}",
             _settings(winner),
@@ -73,6 +76,17 @@ def _settings(trial: TrialRecord) -> str:
         None if trial.image_size is None else f"{trial.image_size} px",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _confirmed(winner: TrialRecord, trials: Sequence[TrialRecord]) -> str | None:
+    """What the winner's settings reached with other seeds, if they were trained again."""
+    again = [t.val_iou for t in trials if t.confirms == winner.trial_id and t.val_iou is not None]
+    if not again:
+        return None
+    return (
+        f"{winner.architecture} with fresh seeds ({len(again)}): IoU {fmean(again):.3f} on average, "
+        f"{min(again):.3f} to {max(again):.3f}"
+    )
 
 
 def _no_winner(name: str, trials: Sequence[TrialRecord]) -> str:

@@ -45,6 +45,20 @@ def test_scores_of_images_give_an_interval(sweep_folder, trial_record, image_rec
     assert table.filter(of="night, unet-0")["val_iou"].item() == "0.500 (0.400 to 0.600)"
 
 
+def test_the_winners_settings_with_fresh_seeds_have_an_interval_of_their_own(
+    sweep_folder, trial_record
+):
+    again = [
+        trial_record(trial_id=f"unet-0-again-{n}", confirms="unet-0", val_iou=iou)
+        for n, iou in enumerate((0.6, 0.8))
+    ]
+    folder = sweep_folder([trial_record(is_best=True, val_iou=0.9), *again])
+    table = table1.table(Evidence(load.trials([folder]), load.images([folder])))
+    row = table.filter(of="night, unet-0").row(0, named=True)
+    assert row["val_iou_of_fresh_seeds"] == "0.700 (0.600 to 0.800)"
+    assert row["val_iou"] == "0.900"
+
+
 def test_the_command_prints_table_and_verdicts(sweep_folder, ten_trials, capsys):
     assert table1.main([sweep_folder(ten_trials), "--format", "markdown"]) == 0
     printed = capsys.readouterr().out

@@ -49,6 +49,13 @@ def test_failed_trials_are_no_points(scored):
     assert scored.height == 9
 
 
+def test_repeats_with_fresh_seeds_do_not_compete(sweep_folder, ten_trials, trial_record):
+    again = trial_record(trial_id="unet-1-again-1", confirms="unet-1", val_iou=0.99)
+    trials = load.trials([sweep_folder([*ten_trials, again])])
+    scored = tradeoff.scored_trials(trials, "device_seconds", "val_iou")
+    assert "unet-1-again-1" not in names(scored)
+
+
 def test_answers_are_those_worked_out_by_hand(scored):
     overall, each, cheapest, affordable = tradeoff.answers(
         scored, "device_seconds", "val_iou", budget=60.0

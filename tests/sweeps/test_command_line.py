@@ -36,6 +36,7 @@ def test_defaults_are_those_promised():
 def test_every_option_can_be_given():
     config = parsed(
         "--arch unet cnn --trials 3 --max-epochs 2 --time-budget 1h30m --image-size 128 "
+        "--confirm 3 "
         "--pretrained imagenet --data d --test-data t --skip-bad-images --sampler cmaes "
         "--scheduler hyperband --seed 7 --backend tensorflow --concurrency 2 --cpus-per-trial 0.5 "
         "--gpus-per-trial 0.25 --usd-per-hour 0.53 --results s3://b/p --name n --quiet"
@@ -46,6 +47,7 @@ def test_every_option_can_be_given():
         "trials": 3,
         "max_epochs": 2,
         "time_budget": 5400.0,
+        "confirm": 3,
         "image_size": 128,
         "pretrained": "imagenet",
         "data": "d",

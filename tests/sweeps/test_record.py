@@ -25,8 +25,8 @@ from sweeps.record import (
 REPOSITORY = Path(__file__).parents[2]
 
 SUMMARY_COLUMNS = """
-    sweep trial_id architecture status error is_best is_paper seed backend device worker
-    workers_lost dataset dataset_sha256 hyperparameters optimizer learning_rate batch_size
+    sweep trial_id architecture status error is_best is_paper confirms seed backend device
+    worker workers_lost dataset dataset_sha256 hyperparameters optimizer learning_rate batch_size
     image_size epochs_planned epochs_run parameters flops_per_image start_seconds train_seconds
     eval_seconds device_seconds images_per_second predict_seconds peak_memory_bytes usd val_iou
     val_dice val_accuracy val_map

@@ -202,3 +202,11 @@ def test_a_new_winner_takes_the_place_of_its_architectures_last_one(
     expected = [("cnn", "cnn-1", "a"), ("unet", "unet-7", "a")]
     assert found(ImageRecord, "images.parquet") == expected
     assert found(GalleryRecord, "gallery.parquet") == expected
+
+
+def test_a_repeat_with_a_fresh_seed_never_wins(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="unet-0", val_iou=0.7))
+    recorder.ended(trial_record(trial_id="unet-0-again-1", confirms="unet-0", val_iou=0.9))
+
+    assert best_ids(store) == {"unet-0"}

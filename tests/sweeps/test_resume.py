@@ -94,15 +94,23 @@ def test_a_sweep_on_s3_keeps_everything_there_and_goes_on_there(launch, tmp_path
     store = open_store("s3://sweeps/e2e/night")
     assert "cnn-0000" in store.read_bytes("running.json").decode()
 
-    again = launch("--resume", "--results", "s3://sweeps/e2e", "--name", "night")
+    resumed = ("--resume", "--results", "s3://sweeps/e2e", "--name", "night")
+    again = launch(*resumed, "--confirm", "1")
     assert again.status() == 0
     assert again.err.read_text() == ""
-    found = Recorder.resumed(store).trials
+    found = [row for row in Recorder.resumed(store).trials if not row.confirms]
     assert sorted(row.trial_id for row in found) == [f"cnn-{number:04d}" for number in range(6)]
     assert {row.status for row in found} == {"completed", "stopped"}
+    (repeat,) = [row for row in Recorder.resumed(store).trials if row.confirms]
+    (best,) = [row for row in found if row.is_best]
+    assert (repeat.confirms, repeat.status) == (best.trial_id, "completed")
+    assert repeat.hyperparameters == best.hyperparameters
+    assert repeat.epochs_run == best.epochs_run
+    assert repeat.seed != best.seed
+    assert f"cnn with fresh seeds (1): IoU {repeat.val_iou:.3f} on average" in again.printed()
     assert list(filter(None, store.list())) == [  # Tune marks the folder by an empty name
-        *("best/cnn/config.json", "best/cnn/model.keras"),
-        *("curves.parquet", "summary.parquet", "sweep.json"),
+        *("best/cnn/config.json", "best/cnn/model.keras", "curves.parquet", "gallery.parquet"),
+        *("images.parquet", "summary.parquet", "sweep.json"),
     ]
     assert "winners  s3://sweeps/e2e/night/best/" in again.printed()
     assert {path.suffix for path in tmp_path.iterdir()} == {".out", ".err"}
