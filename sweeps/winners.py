@@ -83,10 +83,8 @@ def _confirmed(winner: TrialRecord, trials: Sequence[TrialRecord]) -> str | None
     again = [t.val_iou for t in trials if t.confirms == winner.trial_id and t.val_iou is not None]
     if not again:
         return None
-    return (
-        f"{winner.architecture} with fresh seeds ({len(again)}): IoU {fmean(again):.3f} on average, "
-        f"{min(again):.3f} to {max(again):.3f}"
-    )
+    seeds = f"{winner.architecture} with fresh seeds ({len(again)})"
+    return f"{seeds}: IoU {fmean(again):.3f} on average, {min(again):.3f} to {max(again):.3f}"
 
 
 def _no_winner(name: str, trials: Sequence[TrialRecord]) -> str:

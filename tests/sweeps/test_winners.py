@@ -85,3 +85,13 @@ def test_an_architecture_without_a_winner_has_its_reason(trial_record):
 
 def test_nothing_ended_is_said():
     assert winners_table([], {}).splitlines() == ["No trial has ended."]
+
+
+def test_repeats_with_fresh_seeds_are_told_apart_from_what_won(trial_record):
+    again = [
+        trial_record(trial_id=f"unet-0-again-{n}", confirms="unet-0", val_iou=iou)
+        for n, iou in enumerate((0.6, 0.7))
+    ]
+    table = winners_table([trial_record(is_best=True, val_iou=0.9), *again], {})
+    assert "0.900" in table
+    assert "unet with fresh seeds (2): IoU 0.650 on average, 0.600 to 0.700" in table
