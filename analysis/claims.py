@@ -67,6 +67,7 @@ def verdicts(evidence: Evidence) -> list[Verdict]:
         iou_rises,
         compute_rises_otherwise,
         mask_rcnn_separates_best,
+        masks_need_splitting,
         sigmoid_learns_worse,
     )
     return [claim(evidence) for claim in claims]
@@ -127,6 +128,30 @@ def mask_rcnn_separates_best(evidence: Evidence) -> Verdict:
         _all_of([*score.values(), *fewer]),
         tuple(f"{name}: {i or 'not measured'}" for name, i in (score | errors).items()),
     )
+
+
+def masks_need_splitting(evidence: Evidence) -> Verdict:
+    """Claim 3: what splitting adds to the score of each network that labels pixels."""
+    gains = {
+        ROWS[name].model: _gain_by_splitting(evidence.images.filter(pl.col("architecture") == name))
+        for name in ORDER
+        if name != "mask_rcnn"
+    }
+    measured = [gain for gain in gains.values() if gain]
+    return Verdict(
+        "a semantic mask is the union of all nuclei, and has to be split by post-processing",
+        _all_of(measured) if measured else UNDECIDED,
+        tuple(
+            f"{name}: Data Science Bowl score by splitting {gain or 'not measured'}"
+            for name, gain in gains.items()
+        ),
+    )
+
+
+def _gain_by_splitting(images: pl.DataFrame) -> Interval | None:
+    """The winner's score less that of its connected components, a mean over images."""
+    gains = (images["map"] - images["map_unsplit"]).drop_nulls()
+    return mean_interval(gains) if len(gains) else None
 
 
 def sigmoid_learns_worse(evidence: Evidence) -> Verdict:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nucseg_models import metrics
 from nucseg_models.architecture import Architecture
 from nucseg_models.data import Dataset
 from nucseg_models.search_space import Hyperparameters
+
+Visit = Callable[[int, Any, NDArray[np.int32]], None]
 
 
 @dataclass(frozen=True)
@@ -38,14 +44,22 @@ def evaluate_pixels(
 
 
 def evaluate(
-    model: Any, architecture: Architecture, hyperparameters: Hyperparameters, dataset: Dataset
+    model: Any,
+    architecture: Architecture,
+    hyperparameters: Hyperparameters,
+    dataset: Dataset,
+    visit: Visit = lambda index, output, labels: None,
 ) -> Evaluation:
-    """Every metric, of nuclei as well as pixels."""
-    by_image, scoring, started = {}, 0.0, time.perf_counter()
+    """Every metric, of nuclei as well as pixels.
+
+    visit: is shown each image's index, output and labels on the way; its time is not counted.
+    """
+    by_image, elsewhere, started = {}, 0.0, time.perf_counter()
     for index, output in architecture.outputs(model, dataset.images, hyperparameters):
         labels = architecture.postprocess(output, hyperparameters)
         before = time.perf_counter()
         by_image[dataset.ids[index]] = metrics.score_image(dataset.labels[index], labels)
-        scoring += time.perf_counter() - before
-    seconds = (time.perf_counter() - started - scoring) / len(dataset)
+        visit(index, output, labels)
+        elsewhere += time.perf_counter() - before
+    seconds = (time.perf_counter() - started - elsewhere) / len(dataset)
     return Evaluation(metrics.mean_scores(list(by_image.values())), by_image, seconds)

@@ -38,6 +38,12 @@ def clean(foreground: NDArray[np.bool_], *, minimum_area: int) -> NDArray[np.boo
     return kept
 
 
+def components(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Each connected component of foreground (H, W) as one nucleus: labels 1..n, int32 (H, W)."""
+    labels: NDArray[np.int32] = ndimage.label(foreground, EDGES)[0]
+    return labels
+
+
 def split_touching(
     probability: NDArray[np.float32],
     foreground: NDArray[np.bool_],

@@ -20,7 +20,7 @@ from nucseg_models.prediction import pages
 from nucseg_models.prediction.pages import Page
 
 if TYPE_CHECKING:
-    from nucseg_models.prediction.output import Segmented
+    from nucseg_models.prediction.output import Output, Segmented
     from nucseg_models.prediction.winner import Winner
 
 SKIPPED, ASKED_WRONG, INTERRUPTED = 1, 2, 130  # exit statuses
@@ -86,7 +86,7 @@ def _named(files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _predict(folder: Path, files: Mapping[str, Path], out: Path) -> int:
-    """Read, segment and write, each while the others go on; name what is skipped."""
+    """Load the model, segment, and say what came of it."""
     # Keras takes seconds to load: not before all that was asked is known to be right.
     with _backend_silenced():
         from nucseg_models import device  # noqa: PLC0415
@@ -94,7 +94,16 @@ def _predict(folder: Path, files: Mapping[str, Path], out: Path) -> int:
         from nucseg_models.prediction.winner import Winner  # noqa: PLC0415
 
     device.prepare(os.cpu_count() or 1)
-    winner, output, skipped = Winner(folder), Output(out), 0
+    winner, output = Winner(folder), Output(out)
+    skipped = segment(winner, files, output)
+    nuclei = output.finish()
+    print(f"{nuclei} nuclei in {len(files) - skipped} images: {out}")
+    return SKIPPED if skipped else 0
+
+
+def segment(winner: Winner, files: Mapping[str, Path], output: Output) -> int:
+    """Read, segment and write, each while the others go on; how many files were skipped."""
+    skipped = 0
     with _progress() as progress, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         task = progress.add_task("segmenting", total=len(files))
         written = writer.submit(output.add_all, {})
@@ -109,9 +118,7 @@ def _predict(folder: Path, files: Mapping[str, Path], out: Path) -> int:
             skipped += len(bad)
             progress.advance(task, len(group))
         written.result()
-    nuclei = output.finish()
-    print(f"{nuclei} nuclei in {len(files) - skipped} images: {out}")
-    return SKIPPED if skipped else 0
+    return skipped
 
 
 @contextmanager

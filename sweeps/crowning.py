@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray
-from numpy.typing import NDArray
-from PIL import Image
 from ray.exceptions import RayError
 
-from nucseg_models import gallery
-from nucseg_models.architecture import Architecture
 from nucseg_models.data import Dataset
 from sweeps import checkpoints
 from sweeps.failure import reason
@@ -25,9 +19,8 @@ from sweeps.record import TrialRecord
 from sweeps.recorder import Recorder
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
+from sweeps.viewing import Viewer
 from sweeps.winner_record import GalleryRecord, ImageRecord
-
-GALLERY_IMAGES = 9
 
 
 @dataclass(frozen=True)
@@ -119,14 +112,19 @@ def _crown(
     hyperparameters = json.loads(best.hyperparameters)
     model = architecture.build(hyperparameters, None)
     model.set_weights(best_weights(state))
-    evaluation = evaluate(model, architecture, hyperparameters, validation)
-    scores = _columns("val", evaluation.scores) | {"predict_seconds": evaluation.predict_seconds}
-    images = _each("validation", validation, evaluation.by_image)
-    if test is not None:
-        tested = evaluate(model, architecture, hyperparameters, test)
-        scores |= _columns("test", tested.scores)
-        images += _each("test", test, tested.by_image)
-    places = _gallery(model, architecture, hyperparameters, validation)
+    scores: dict[str, Any] = {}
+    images: list[dict[str, Any]] = []
+    places: list[dict[str, Any]] = []
+    for which, dataset in (("validation", validation), ("test", test)):
+        if dataset is None:
+            continue
+        viewer = Viewer(architecture, hyperparameters, which, dataset)
+        found = evaluate(model, architecture, hyperparameters, dataset, viewer.visit)
+        scores |= _columns(which.removesuffix("idation"), found.scores)
+        if which == "validation":
+            scores["predict_seconds"] = found.predict_seconds
+            places = viewer.places
+        images += viewer.images(found.by_image)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
@@ -135,40 +133,3 @@ def _crown(
 
 def _columns(prefix: str, scores: Any) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in asdict(scores).items()}
-
-
-def _each(which: str, dataset: Dataset, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row an image, in the columns of `ImageRecord`."""
-    kinds = zip(dataset.ids, dataset.kinds, strict=True)
-    return [
-        {"images": which, "image": image, "kind": kind, **asdict(scores[image])}
-        for image, kind in kinds
-    ]
-
-
-def _gallery(
-    model: Any, architecture: Architecture, hyperparameters: Mapping[str, Any], dataset: Dataset
-) -> list[dict[str, Any]]:
-    """A row a crowded place, in the columns of `GalleryRecord`."""
-    chosen = dataset.subset(gallery.crowded(dataset, GALLERY_IMAGES))
-    rows = []
-    for index, output in architecture.outputs(model, chosen.images, hyperparameters):
-        labels = architecture.postprocess(output, hyperparameters)
-        place = gallery.place(chosen.labels[index])
-        judged = gallery.judge(chosen.labels[index][place], labels[place])
-        rows.append(
-            {
-                "image": chosen.ids[index],
-                "kind": chosen.kinds[index],
-                "picture": _png(chosen.images[index][place]),
-                "outlines": _png(judged.outlines),
-                **judged.counts,
-            }
-        )
-    return rows
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return file.getvalue()

@@ -21,6 +21,7 @@ VALIDATION = "validation images, mean or sum"
 TEST = "test images (winners only), mean or sum"
 TRAINING = "training images, mean"
 IMAGE = "this image"
+UNSPLIT = "this image, each connected component of the foreground taken for a nucleus"
 
 
 def score(name: str, images: str) -> Column:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sweeps.columns import Checked, Column
-from sweeps.score_columns import IMAGE, count, score
+from sweeps.score_columns import IMAGE, UNSPLIT, count, score
 
 IMAGES_FILE, GALLERY_FILE = "images.parquet", "gallery.parquet"
 IMAGES = ("validation", "test")
@@ -29,6 +29,8 @@ class ImageRecord(Checked):
     aji: Annotated[float, score("aji", IMAGE)]
     splits: Annotated[int, count("splits", IMAGE)]
     merges: Annotated[int, count("merges", IMAGE)]
+    map_unsplit: Annotated[float | None, score("map", UNSPLIT)] = None
+    merges_unsplit: Annotated[int | None, count("merges", UNSPLIT)] = None
 
 
 def _verdicts(what: str) -> Column:

@@ -81,6 +81,21 @@ def test_the_sum_of_splits_and_merges_is_compared(evidence):
     assert "splits and merges an image, Mask R-CNN - U-Net: -1.000 (-1.000 to -1.000)" in figures
 
 
+@pytest.mark.parametrize(("unsplit", "verdict"), [(0.4, CONFIRMED), (0.9, REFUTED)])
+def test_masks_need_splitting_if_that_raises_the_score(
+    sweep_folder, image_record, trial_record, unsplit, verdict
+):
+    images = [image_record(image=str(n), map=0.6, map_unsplit=unsplit) for n in range(5)]
+    folder = sweep_folder([trial_record()], images=images)
+    found = claims.masks_need_splitting(Evidence(load.trials([folder]), load.images([folder])))
+    assert found.verdict == verdict
+    assert found.figures[0].endswith("not measured")
+
+
+def test_without_scores_of_components_it_stays_open_whether_masks_need_splitting(evidence):
+    assert claims.masks_need_splitting(evidence(RISING)).verdict == UNDECIDED
+
+
 def activations(sweep_folder, trial_record, sigmoid, others):
     trials = [
         trial_record(

@@ -95,3 +95,17 @@ def test_seconds_an_image_are_those_of_prediction(model):
     started = time.perf_counter()
     found = evaluate(model, UNET, HYPERPARAMETERS, data)
     assert 0 < found.predict_seconds <= (time.perf_counter() - started) / 4
+
+
+def test_a_visitor_sees_each_image_once_and_its_time_is_not_counted(model):
+    seen = {}
+
+    def visit(index, output, labels):
+        time.sleep(0.2)
+        seen[index] = labels.max()
+
+    data = dataset((PERFECT, PERFECT), (HALF, SHIFTED))
+    evaluate(model, UNET, HYPERPARAMETERS, data)  # compiles
+    found = evaluate(model, UNET, HYPERPARAMETERS, data, visit)
+    assert seen == {0: 2, 1: 1}
+    assert found.predict_seconds < 0.2

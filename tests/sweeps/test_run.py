@@ -133,6 +133,7 @@ def test_the_winners_row_is_the_mean_of_its_images_rows(finished):
         assert len({row["image"] for row in mine}) == len(mine) > 0
         assert best[f"{prefix}_iou"] == pytest.approx(fmean(row["iou"] for row in mine))
         assert best[f"{prefix}_merges"] == sum(row["merges"] for row in mine)
+        assert all(0 <= row["map_unsplit"] <= 1 for row in mine)
 
 
 def test_the_gallery_shows_crowded_places_with_a_verdict_on_each_nucleus(finished):
