@@ -3,10 +3,11 @@
     python benchmarks/equal_compute.py --data ../shared/data/dsb2018 --minutes 10 --seeds 3
 
 For each seed, which draws the split too, a U-Net and a Mask R-CNN train side by side, each in a
-process of one thread and for the same seconds. Then both have their post-processing tuned in the same way, by so many trials of
-Optuna on training images, and are scored once on the validation images: the U-Net split by its
-watershed, Mask R-CNN by its detections alone and together with its side head. Differences are
-means over all seeds' images (each a mean over its seeds) with a bootstrap interval over images.
+process of one thread and for the same seconds. Then both have their post-processing tuned in the
+same way, by so many trials of Optuna on training images, and are scored once on the validation
+images: the U-Net split by its watershed, Mask R-CNN by its detections alone and together with its
+side head. Differences are means over all seeds' images (each a mean over its seeds) with a
+bootstrap interval over images.
 """
 
 from __future__ import annotations
