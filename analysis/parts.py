@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,10 +12,12 @@ from typing import Any
 import polars as pl
 
 from analysis import charts, gallery, headline, importance, thinning, tradeoff
+from analysis.load import AnalysisError
 from analysis.page.render import ChartPlace, Page, Section, table
 from analysis.tables import cell
 
 MOST_ROWS = 200  # of a table
+Part = Callable[["Results", Page], Iterator[Section]]
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,32 @@ class Results:
 
 
 def page(results: Results, now: datetime) -> Page:
-    """The whole report."""
+    """The whole report; without scored trials what can be drawn all the same."""
     sweeps = results.trials["sweep"].unique().sort().to_list()
     made = Page(
         title=f"Nucleus segmentation: {', '.join(sweeps[:3])}{' and more' * (len(sweeps) > 3)}",
-        headline=headline.sentences(
-            results.trials, results.scored, results.images, results.cost, results.gain
-        ),
+        headline=[],
         architectures=results.trials["architecture"].unique().sort().to_list(),
         footer=f"Drawn {now:%Y-%m-%d %H:%M} UTC from {results.trials.height} trials of "
         f"{len(sweeps)} sweeps; data: {', '.join(results.trials['dataset'].unique().sort())}.",
     )
-    made.trials = {charts.key(row): _facts(row) for row in results.shown.iter_rows(named=True)}
-    made.trials |= {charts.key(row): _facts(row) for row in _failed(results).iter_rows(named=True)}
-    for part in (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures):
-        made.sections += list(part(results, made))
+    made.trials = {charts.key(row): _facts(row) for row in _failed(results).iter_rows(named=True)}
+    try:
+        made.headline = headline.sentences(
+            results.trials, results.scored, results.images, results.cost, results.gain
+        )
+    except AnalysisError as error:
+        made.headline = [f"{error}."]
+        _add(made, results, (_workers, _costs, _failures))
+        return made
+    made.trials |= {charts.key(row): _facts(row) for row in results.shown.iter_rows(named=True)}
+    _add(made, results, (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures))
     return made
+
+
+def _add(made: Page, results: Results, parts: Iterable[Part]) -> None:
+    for part in parts:
+        made.sections += list(part(results, made))
 
 
 def _tradeoff(results: Results, made: Page) -> Iterator[Section]:

@@ -52,8 +52,10 @@ def _analyse(arguments: argparse.Namespace) -> None:
             print(f"in full:\n{tables.in_full(table)}\n")
     if arguments.output:
         store = open_store(arguments.output)
+        over_time = hypervolume_over_time(scored, cost, gain)
         _write_tables(store, found)
-        _write_figures(store, scored, cost, gain)
+        store.write_bytes("hypervolume.csv", tables.csv(over_time).encode())
+        _write_figures(store, scored, over_time, cost, gain)
         print(f"tables and figures: {store.uri}")
 
 
@@ -136,11 +138,12 @@ def _write_tables(store: Store, found: Mapping[str, pl.DataFrame]) -> None:
     store.write_bytes("tradeoff.md", "\n".join(sections).encode())
 
 
-def _write_figures(store: Store, scored: pl.DataFrame, cost: str, gain: str) -> None:
+def _write_figures(
+    store: Store, scored: pl.DataFrame, over_time: pl.DataFrame, cost: str, gain: str
+) -> None:
     # matplotlib is slow to load, and not always asked for.
     from analysis import plots  # noqa: PLC0415
 
-    over_time = hypervolume_over_time(scored, cost, gain)
     figures = {
         "tradeoff": plots.figure(lambda axes: plots.draw_tradeoff(axes, scored, cost, gain)),
         "hypervolume": plots.figure(

@@ -222,10 +222,15 @@ def test_it_prints_without_what_only_a_screen_needs(shown):
     assert shown.page.locator("#tradeoff h2").is_visible()
 
 
-def test_only_failed_trials_are_a_sentence(sweep_folder, ten_trials, tmp_path, capsys):
-    assert report.main([sweep_folder(ten_trials[-1:]), "-o", str(tmp_path / "r.html")]) == 2
-    assert "of 1 trials none was scored" in capsys.readouterr().err
-    assert not (tmp_path / "r.html").exists()
+def test_of_failed_trials_alone_it_says_so_and_shows_why(
+    browser, sweep_folder, ten_trials, tmp_path
+):
+    path = tmp_path / "r.html"
+    assert report.main([sweep_folder(ten_trials[-1:]), "-o", str(path)]) == 0
+    shown = Shown(browser, path)
+    assert "of 1 trials none was scored" in shown.page.locator("header").inner_text()
+    assert "out of memory" in shown.page.locator("#failures").inner_text()
+    assert shown.complaints == []
 
 
 def test_one_trial_alone_makes_a_report(sweep_folder, ten_trials, tmp_path, capsys):
