@@ -70,9 +70,12 @@ def pareto(shown: pl.DataFrame, cost: str, gain: str) -> Chart:
     return {"data": traces, "layout": {"xaxis": axis, "yaxis": {"title": {"text": gain}}}}
 
 
-def learning_curves(curves: Mapping[str, pl.DataFrame], shown: pl.DataFrame) -> Chart:
-    """The validation IoU of some trials after each epoch, over what they had cost by then."""
-    palette = colours(shown["architecture"])
+def learning_curves(curves: Mapping[str, pl.DataFrame], found: pl.DataFrame) -> Chart:
+    """The validation IoU of some trials after each epoch, over what they had cost by then.
+
+    found: all rows, so that one curve alone has the colour that it has among the others.
+    """
+    palette = colours(found["architecture"])
     traces = [
         {
             "type": "scatter",
@@ -139,7 +142,7 @@ def timeline(trials: pl.DataFrame) -> Chart:
             for start, end in thinning.merged(held["begun"].to_list(), held["ended"].to_list(), gap)
         ]
         traces.append(_bars(str(name), busy, palette[str(name)]))
-    traces += _marks(lanes)
+        traces += _marks(str(name), mine)
     layout = {
         "barmode": "overlay",
         "xaxis": {"type": "date", "title": {"text": "UTC"}},
@@ -163,7 +166,7 @@ def _bars(name: str, busy: list[tuple[str, float, float]], colour: str) -> Chart
     }
 
 
-def _marks(lanes: pl.DataFrame) -> list[Chart]:
+def _marks(architecture: str, lanes: pl.DataFrame) -> list[Chart]:
     """Where a trial failed, and where one had lost its worker."""
     marks = {
         "failed": (pl.col("status") == "failed", "x"),
@@ -177,7 +180,8 @@ def _marks(lanes: pl.DataFrame) -> list[Chart]:
                 {
                     "type": "scatter",
                     "mode": "markers",
-                    "name": name,
+                    "name": f"{architecture}, {name}",
+                    "legendgroup": architecture,
                     "x": chosen["ended"].to_list(),
                     "y": chosen["worker"].to_list(),
                     "customdata": [key(row) for row in chosen.iter_rows(named=True)],

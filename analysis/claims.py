@@ -1,4 +1,9 @@
-"""The paper's claims, each with a verdict from what the sweeps measured."""
+"""The paper's claims, each with a verdict from what the sweeps measured.
+
+A verdict needs a difference that is sure in two ways: over images, for the winners, and over fresh
+seeds (`--confirm`), as a winner was chosen by luck too. Intervals are 95 % for all comparisons of a
+claim together (Bonferroni).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from analysis.intervals import Interval, mean_interval
+from analysis.intervals import Interval, difference_interval, mean_interval
+from analysis.load import AnalysisError, competing
 from analysis.paper import ORDER, ROWS
 
 CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "not enough evidence"
@@ -25,40 +31,82 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the verdicts are drawn from.
+class Difference:
+    """How far two networks are apart, over images and over fresh seeds; None if not measured."""
 
-    trials: rows of `TrialRecord`. images: rows of `ImageRecord`, of validation images only.
+    over_images: Interval | None
+    over_seeds: Interval | None
+
+    def __str__(self) -> str:
+        images, seeds = (part or "not measured" for part in (self.over_images, self.over_seeds))
+        return f"over images {images}, over fresh seeds {seeds}"
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where both say so, else 0."""
+        signs = {part.sign if part else 0 for part in (self.over_images, self.over_seeds)}
+        return signs.pop() if len(signs) == 1 else 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdicts are drawn from: rows of `TrialRecord` and `ImageRecord` (validation only).
+
+    Raises AnalysisError if the sweeps are of several datasets, whose scores say nothing together.
     """
 
     trials: pl.DataFrame
     images: pl.DataFrame
+
+    def __post_init__(self) -> None:
+        datasets = self.trials.select("dataset", "dataset_sha256").unique("dataset_sha256")
+        if datasets.height > 1:
+            raise AnalysisError(
+                "these sweeps used different images, so their scores can't be compared: "
+                f"{', '.join(datasets['dataset'].sort())}; name the sweeps of one of them"
+            )
 
     def winner(self, architecture: str) -> pl.DataFrame:
         """The row of its best trial, or no row."""
         mine = self.trials.filter(pl.col("architecture") == architecture, "is_best")
         return mine.sort("val_iou", descending=True).head(1)
 
-    def again(self, winner: Mapping[str, Any]) -> Interval | None:
-        """The IoU of a winner's settings over fresh seeds, if they were trained again."""
+    def again(self, winner: Mapping[str, Any], column: str = "val_iou") -> pl.Series:
+        """What a winner's settings reached with fresh seeds, as far as they were trained again."""
         repeats = self.trials.filter(
             pl.col("sweep") == winner["sweep"], pl.col("confirms") == winner["trial_id"]
-        )["val_iou"].drop_nulls()
-        return mean_interval(repeats) if len(repeats) else None
+        )
+        return repeats[column].drop_nulls()
 
-    def difference(self, first: str, second: str, score: pl.Expr) -> Interval | None:
-        """The mean over images of `first`'s score less `second`'s; None without common images.
+    def difference(self, first: str, second: str, score: str, comparisons: int) -> Difference:
+        """`first`'s score less `second`'s; "errors" are splits and merges.
 
-        A winner of several sweeps counts with its mean on each image.
+        comparisons: how many are made for the same claim.
         """
-        parts = [
-            self.images.filter(pl.col("architecture") == name)
-            .group_by("image")
-            .agg(score.mean().alias(name))
-            for name in (first, second)
-        ]
-        both = parts[0].join(parts[1], on="image").sort("image")
-        return mean_interval(both[first] - both[second]) if both.height else None
+        confidence = 1 - 0.05 / comparisons
+        over_images = [self._by_image(name, score) for name in (first, second)]
+        both = over_images[0].join(over_images[1], on="image", suffix="_of_second").sort("image")
+        apart = both["score"] - both["score_of_second"]
+        one, other = (self._by_seed(name, score) for name in (first, second))
+        return Difference(
+            mean_interval(apart, confidence) if len(apart) else None,
+            difference_interval(one, other, confidence) if min(len(one), len(other)) > 1 else None,
+        )
+
+    def _by_image(self, architecture: str, score: str) -> pl.DataFrame:
+        """A winner's score on each image; of several sweeps' winners the mean."""
+        value = pl.col("splits") + pl.col("merges") if score == "errors" else pl.col(score)
+        mine = self.images.filter(pl.col("architecture") == architecture)
+        return mine.group_by("image").agg(value.mean().alias("score"))
+
+    def _by_seed(self, architecture: str, score: str) -> pl.Series:
+        """The score of each repeat of the winner."""
+        winner = self.winner(architecture).to_dicts()
+        if not winner:
+            return pl.Series([], dtype=pl.Float64)
+        if score == "errors":
+            return self.again(winner[0], "val_splits") + self.again(winner[0], "val_merges")
+        return self.again(winner[0], f"val_{score}")
 
 
 def verdicts(evidence: Evidence) -> list[Verdict]:
@@ -77,67 +125,83 @@ def iou_rises(evidence: Evidence) -> Verdict:
     """Claim 1, first half: each step of the order must be a gain that is sure."""
     steps = {
         f"{ROWS[better].model} - {ROWS[worse].model}": evidence.difference(
-            better, worse, pl.col("iou")
+            better, worse, "iou", len(ORDER) - 1
         )
         for worse, better in pairwise(ORDER)
     }
     return Verdict(
         "IoU rises from simple CNN to ResNet to U-Net to Mask R-CNN",
-        _all_of(steps.values()),
-        tuple(f"{name}: IoU {interval or 'not measured'}" for name, interval in steps.items()),
+        _all_of(step.sign for step in steps.values()),
+        tuple(f"{name}: IoU {step}" for name, step in steps.items()),
     )
 
 
 def compute_rises_otherwise(evidence: Evidence) -> Verdict:
-    """Claim 1, second half: ResNet's winner cost most, and is only third by IoU."""
-    winners = {name: evidence.winner(name) for name in ORDER}
-    figures = tuple(
-        f"{ROWS[name].model}: IoU {row['val_iou'][0]:.3f}, {row['device_seconds'][0]:.0f} "
-        f"device-seconds on {row['device'][0]}"
-        for name, row in winners.items()
-        if row.height
-    )
+    """Claim 1, second half: ResNet costs most, and is third by IoU; both surely, over seeds."""
     claim = "compute does not rise with IoU: ResNet is the slowest and only third best"
-    if len(figures) < len(ORDER) or len({row["device"][0] for row in winners.values()}) > 1:
+    winners = {name: evidence.winner(name).to_dicts() for name in ORDER}
+    figures = tuple(
+        f"{ROWS[name].model}: IoU {trial['val_iou']:.3f}, {trial['device_seconds']:.0f} "
+        f"device-seconds on {trial['device']}"
+        for name, found in winners.items()
+        for trial in found
+    )
+    devices = {trial["device"] for found in winners.values() for trial in found}
+    repeats = [evidence.again(trial) for found in winners.values() for trial in found]
+    if len(repeats) < len(ORDER) or min(map(len, repeats)) < 2 or len(devices) > 1:
         return Verdict(claim, UNDECIDED, figures)
-    cost = {name: row["device_seconds"][0] for name, row in winners.items()}
-    iou = {name: row["val_iou"][0] for name, row in winners.items()}
-    third = sorted(iou, key=iou.__getitem__, reverse=True).index("resnet") == 2
-    slowest = max(cost, key=cost.__getitem__) == "resnet"
-    return Verdict(claim, CONFIRMED if third and slowest else REFUTED, figures)
+
+    def sure(column: str) -> list[int]:
+        """The sign of ResNet's figure less each other's."""
+        mine = evidence.again(winners["resnet"][0], column)
+        others = (winners[name][0] for name in ORDER if name != "resnet")
+        return [
+            difference_interval(mine, evidence.again(other, column), 1 - 0.05 / 6).sign
+            for other in others
+        ]
+
+    iou, cost = sure("val_iou"), sure("device_seconds")
+    if iou.count(-1) == 2 and iou.count(1) == 1 and cost.count(1) == 3:
+        return Verdict(claim, CONFIRMED, figures)
+    is_refuted = iou.count(-1) == 3 or iou.count(1) > 1 or -1 in cost
+    return Verdict(claim, REFUTED if is_refuted else UNDECIDED, figures)
 
 
 def mask_rcnn_separates_best(evidence: Evidence) -> Verdict:
-    """Claim 2: by the Data Science Bowl's score, and by splits and merges, against each other."""
+    """Claim 2: a better Data Science Bowl score than each other's, without more splits and merges.
+
+    Splits and merges alone refute nothing: who finds no nucleus makes none.
+    """
     others = [name for name in ORDER if name != "mask_rcnn"]
-    score = {
-        f"Data Science Bowl score, Mask R-CNN - {ROWS[name].model}": evidence.difference(
-            "mask_rcnn", name, pl.col("map")
-        )
-        for name in others
-    }
-    errors = {
-        f"splits and merges an image, Mask R-CNN - {ROWS[name].model}": evidence.difference(
-            "mask_rcnn", name, pl.col("splits") + pl.col("merges")
-        )
-        for name in others
-    }
-    fewer = [interval and -interval for interval in errors.values()]
+    score, errors = (
+        {name: evidence.difference("mask_rcnn", name, what, len(others)) for name in others}
+        for what in ("map", "errors")
+    )
+    verdict = _all_of(difference.sign for difference in score.values())
+    if verdict == CONFIRMED and any(difference.sign > 0 for difference in errors.values()):
+        verdict = UNDECIDED
+    named = {"Data Science Bowl score": score, "splits and merges an image": errors}
     return Verdict(
         "Mask R-CNN separates touching nuclei best",
-        _all_of([*score.values(), *fewer]),
-        tuple(f"{name}: {i or 'not measured'}" for name, i in (score | errors).items()),
+        verdict,
+        tuple(
+            f"{what}, Mask R-CNN - {ROWS[name].model}: {difference}"
+            for what, differences in named.items()
+            for name, difference in differences.items()
+        ),
     )
 
 
 def masks_need_splitting(evidence: Evidence) -> Verdict:
     """Claim 3: what splitting adds to the score of each network that labels pixels."""
+    names = [name for name in ORDER if name != "mask_rcnn"]
     gains = {
-        ROWS[name].model: _gain_by_splitting(evidence.images.filter(pl.col("architecture") == name))
-        for name in ORDER
-        if name != "mask_rcnn"
+        ROWS[name].model: _gain_by_splitting(
+            evidence.images.filter(pl.col("architecture") == name), 1 - 0.05 / len(names)
+        )
+        for name in names
     }
-    measured = [gain for gain in gains.values() if gain]
+    measured = [gain.sign for gain in gains.values() if gain]
     return Verdict(
         "a semantic mask is the union of all nuclei, and has to be split by post-processing",
         _all_of(measured) if measured else UNDECIDED,
@@ -148,34 +212,39 @@ def masks_need_splitting(evidence: Evidence) -> Verdict:
     )
 
 
-def _gain_by_splitting(images: pl.DataFrame) -> Interval | None:
+def _gain_by_splitting(images: pl.DataFrame, confidence: float) -> Interval | None:
     """The winner's score less that of its connected components, a mean over images."""
-    gains = (images["map"] - images["map_unsplit"]).drop_nulls()
-    return mean_interval(gains) if len(gains) else None
+    gain = (pl.col("map") - pl.col("map_unsplit")).mean()
+    gains = images.group_by("image").agg(gain).sort("image")["map"].drop_nulls()
+    return mean_interval(gains, confidence) if len(gains) else None
 
 
 def sigmoid_learns_worse(evidence: Evidence) -> Verdict:
-    """Claim 4, as far as a search shows it: trials with sigmoid activations against the others."""
+    """Claim 4, as far as a search shows it: within each architecture that was tried with both."""
     activation = pl.col("hyperparameters").str.json_path_match("$.activation")
-    scored = evidence.trials.filter(pl.col("val_iou").is_not_null()).with_columns(
-        activation=activation
+    scored = competing(evidence.trials).filter(pl.col("val_iou").is_not_null())
+    figures, signs = [], []
+    for name in ORDER:
+        mine = scored.filter(pl.col("architecture") == name).with_columns(a=activation)
+        sigmoid = mine.filter(pl.col("a") == "sigmoid")["val_iou"]
+        others = mine.filter(pl.col("a") != "sigmoid")["val_iou"]
+        if min(len(sigmoid), len(others)) > 1:
+            gain = difference_interval(others, sigmoid)
+            figures.append(
+                f"{ROWS[name].model}: IoU of {len(others)} trials without sigmoid less that of "
+                f"{len(sigmoid)} with it: {gain}"
+            )
+            signs.append(gain.sign)
+    return Verdict(
+        "sigmoid activations in deep networks learn worse; ReLU and its like cure it",
+        _all_of(signs) if signs else UNDECIDED,
+        tuple(figures) or ("two trials or more of one network, with sigmoid and without, needed",),
     )
-    sigmoid = scored.filter(pl.col("activation") == "sigmoid")["val_iou"]
-    others = scored.filter(pl.col("activation") != "sigmoid")["val_iou"]
-    claim = "sigmoid activations in deep networks learn worse; ReLU and its like cure it"
-    if min(len(sigmoid), len(others)) == 0:
-        return Verdict(claim, UNDECIDED, ("trials with and without sigmoid are needed",))
-    low, high = mean_interval(sigmoid), mean_interval(others)
-    figures = (
-        f"val_iou of {low.count} trials with sigmoid: {low}",
-        f"val_iou of {high.count} trials with other activations: {high}",
-    )
-    return Verdict(claim, CONFIRMED if high.lies_above(low) else UNDECIDED, figures)
 
 
-def _all_of(differences: Iterable[Interval | None]) -> str:
+def _all_of(signs: Iterable[int]) -> str:
     """Confirmed if all are surely positive, refuted if one is surely negative."""
-    signs = [0 if interval is None else interval.sign for interval in differences]
-    if all(sign > 0 for sign in signs):
+    found = list(signs)
+    if all(sign > 0 for sign in found):
         return CONFIRMED
-    return REFUTED if any(sign < 0 for sign in signs) else UNDECIDED
+    return REFUTED if any(sign < 0 for sign in found) else UNDECIDED

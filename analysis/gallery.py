@@ -11,14 +11,15 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
-# By the grey values of `GalleryRecord.outlines`: name, colour, what it means.
+# By the grey values of `GalleryRecord.outlines`: name, colour, what it means. Okabe and Ito's
+# colours, some lighter, as they lie on dark pictures.
 VERDICTS = {
-    1: ("hit", "#35d07f", "found, with IoU above 0.5"),
-    2: ("poor", "#f5e663", "found, but badly outlined"),
-    3: ("missed", "#4cc3ff", "a nucleus that was not found"),
-    4: ("merged", "#ff9d2e", "several nuclei taken for one"),
-    5: ("split", "#e07bff", "a part of a nucleus taken for one"),
-    6: ("false", "#ff5a5a", "nothing there taken for a nucleus"),
+    1: ("hit", "#00d09a", "found, with IoU above 0.5"),
+    2: ("poor", "#f0e442", "found, but badly outlined"),
+    3: ("missed", "#56b4e9", "a nucleus that was not found"),
+    4: ("merged", "#e69f00", "several nuclei taken for one"),
+    5: ("split", "#ff9fd6", "a part of a nucleus taken for one"),
+    6: ("false", "#ff5e00", "nothing there taken for a nucleus"),
 }
 JPEG_QUALITY = 85
 
@@ -51,7 +52,7 @@ def _picture(row: Mapping[str, Any]) -> Picture:
         architecture=row["architecture"],
         picture=_as_jpeg(row["picture"]),
         outlines=_as_overlay(row["outlines"]),
-        words=f"{row['architecture']}: {said}",
+        words=f"{row['architecture']}, {row['sweep']}: {said}",
     )
 
 

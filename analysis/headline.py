@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from analysis import tradeoff
@@ -16,21 +19,43 @@ def sentences(
     """The best trial, how sure that is, the cheapest that is as good, and what it took."""
     best = scored.sort(gain, descending=True, maintain_order=True).row(0, named=True)
     said = [
-        f"The best is {best['trial_id']} ({best['architecture']}): {gain} {cell(best[gain])} for "
-        f"{cell(best[cost])} {unit(cost)}.{_interval(best, images, gain)}"
+        f"The best is {_name(best)}: {gain} {cell(best[gain])} for {cell(best[cost])} "
+        f"{unit(cost)}.{_interval(best, images, gain)}"
     ]
+    said += _again(trials, best, gain)
     cheap = tradeoff.cheapest_good(scored, cost, gain).row(0, named=True)
-    if cheap["trial_id"] != best["trial_id"] and best[cost] > 0:
+    if _name(cheap) != _name(best) and best[cost] > 0:
         said.append(
-            f"As good within {tradeoff.WITHIN}, but cheaper: {cheap['trial_id']} "
-            f"({cheap['architecture']}), {gain} {cell(cheap[gain])} for "
-            f"{cell(100 * cheap[cost] / best[cost])} % of that."
+            f"As good within {tradeoff.WITHIN}, but cheaper: {_name(cheap)}, {gain} "
+            f"{cell(cheap[gain])} for {cell(100 * cheap[cost] / best[cost])} % of that."
         )
-    said += _paper(scored, best, gain)
-    return [*said, _spent(trials)]
+    return [*said, *_paper(scored, best, gain), spent(trials), *_mixed(trials)]
 
 
-def _interval(best: dict[str, object], images: pl.DataFrame, gain: str) -> str:
+def _name(trial: Mapping[str, Any]) -> str:
+    return f"{trial['trial_id']} of {trial['sweep']} ({trial['architecture']})"
+
+
+def _again(trials: pl.DataFrame, best: Mapping[str, Any], gain: str) -> list[str]:
+    """What the best settings reached with fresh seeds: the figure that luck has no part in."""
+    repeats = trials.filter(
+        pl.col("sweep") == best["sweep"], pl.col("confirms") == best["trial_id"]
+    )[gain].drop_nulls()
+    if repeats.is_empty():
+        return []
+    return [f"Trained again with fresh seeds, its settings reached {mean_interval(repeats)}."]
+
+
+def _mixed(trials: pl.DataFrame) -> list[str]:
+    """What should not be compared, and is."""
+    warnings = {
+        "dataset_sha256": "These sweeps used different images: their scores can't be compared.",
+        "device": "These trials ran on different devices: their seconds can't be compared.",
+    }
+    return [said for column, said in warnings.items() if trials[column].drop_nulls().n_unique() > 1]
+
+
+def _interval(best: Mapping[str, Any], images: pl.DataFrame, gain: str) -> str:
     """How far the mean over images can be trusted."""
     which, _, score = gain.partition("_")
     mine = images.filter(
@@ -44,7 +69,7 @@ def _interval(best: dict[str, object], images: pl.DataFrame, gain: str) -> str:
     return f" The mean over {found.count} images with its 95 % interval: {found}."
 
 
-def _paper(scored: pl.DataFrame, best: dict[str, object], gain: str) -> list[str]:
+def _paper(scored: pl.DataFrame, best: Mapping[str, Any], gain: str) -> list[str]:
     """How the paper's own settings did, for the same architecture."""
     paper = scored.filter("is_paper", pl.col("architecture") == best["architecture"])
     if paper.is_empty():
@@ -53,7 +78,7 @@ def _paper(scored: pl.DataFrame, best: dict[str, object], gain: str) -> list[str
     return [f"The paper's own settings for {best['architecture']} reached {cell(reached)} here."]
 
 
-def _spent(trials: pl.DataFrame) -> str:
+def spent(trials: pl.DataFrame) -> str:
     """What all trials took together."""
     hours = trials["device_seconds"].sum() / 3600
     dollars = trials["usd"].sum()

@@ -44,12 +44,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _analyse(arguments: argparse.Namespace) -> None:
-    trials = load.trials(arguments.results).filter(pl.col(arguments.gain).is_not_null())
+    every = load.trials(arguments.results)
+    trials = load.competing(every).filter(pl.col(arguments.gain).is_not_null())
     found: list[pl.DataFrame] = []
     for (name,), mine in trials.group_by("architecture", maintain_order=True):
         settings = hyperparameters(mine)
         if mine.height < FEWEST or not settings.width:
-            print(f"{name}: {mine.height} trials are too few; importances need {FEWEST} or more")
+            print(f"{name}: importances need {FEWEST} trials or more with different settings")
             continue
         weights = importances(settings, mine[arguments.gain])
         found.append(weights.select(pl.lit(name).alias("architecture"), pl.all()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -35,12 +36,15 @@ def trials(uris: Iterable[str]) -> pl.DataFrame:
     sweeps bear one name, the column `sweep` holds their folders instead. Raises AnalysisError where
     there is no sweep, a file is not whole or of another schema, or no trial has ended yet.
     """
-    stores = _sweeps(uris)
-    frame = _read_all(TrialRecord, stores, SUMMARY_FILE)
+    frame = trials_if_any(uris)
     if frame.is_empty():
-        places = ", ".join(store.uri for store in stores)
-        raise AnalysisError(f"no trial has ended yet in {places}: look again later")
+        raise AnalysisError(f"no trial has ended yet in {', '.join(uris)}: look again later")
     return frame
+
+
+def trials_if_any(uris: Iterable[str]) -> pl.DataFrame:
+    """The same, without rows where no trial has ended yet."""
+    return _read_all(TrialRecord, _sweeps(uris), SUMMARY_FILE)
 
 
 def curves(uris: Iterable[str]) -> pl.DataFrame:
@@ -63,7 +67,7 @@ def _sweeps(uris: Iterable[str]) -> list[Store]:
     found: dict[str, Store] = {}
     for uri in uris:
         try:
-            stores = _sweeps_at(open_store(uri))
+            stores = _sweeps_at(open_store(uri if "://" in uri else Path(uri).resolve()))
         except StorageError as error:
             raise AnalysisError(str(error)) from error
         if not stores:
@@ -83,20 +87,32 @@ def _sweeps_at(store: Store) -> list[Store]:
     return [store.child(folder) for folder in dict.fromkeys(f for f, _, n in names if n in MARKS)]
 
 
-def _read_all(row_type: type[Checked], stores: Iterable[Store], name: str) -> pl.DataFrame:
+def competing(trials: pl.DataFrame) -> pl.DataFrame:
+    """The trials that a search may win by: not failed, and no repeats with fresh seeds."""
+    return trials.filter(pl.col("status") != "failed", pl.col("confirms").is_null())
+
+
+def _read_all(row_type: type[Checked], stores: list[Store], name: str) -> pl.DataFrame:
     """One file of all sweeps, one below the other."""
-    frames = {store.uri: _read(row_type, store, name) for store in stores}
-    bearers = Counter(sweep for frame in frames.values() for sweep in frame["sweep"].unique())
-    named = (
-        frame.with_columns(
-            pl.when(pl.col("sweep").is_in([s for s, n in bearers.items() if n > 1]))
-            .then(pl.lit(uri))
-            .otherwise("sweep")
-            .alias("sweep")
-        )
-        for uri, frame in frames.items()
-    )
-    return pl.concat(named)
+    names = _names(stores)
+    bearers = Counter(sweep for own in names.values() for sweep in own)
+    frames = []
+    for store in stores:
+        shared = [sweep for sweep in names[store.uri] if bearers[sweep] > 1]
+        own = pl.when(pl.col("sweep").is_in(shared)).then(pl.lit(store.uri)).otherwise("sweep")
+        frames.append(_read(row_type, store, name).with_columns(own.alias("sweep")))
+    return pl.concat(frames)
+
+
+def _names(stores: list[Store]) -> dict[str, set[str]]:
+    """What the sweeps are called in their own rows, of whatever file, by their folders."""
+    if len(stores) == 1:
+        return {stores[0].uri: set()}
+    return {
+        store.uri: set(_read(TrialRecord, store, SUMMARY_FILE)["sweep"])
+        | set(_read(EpochRecord, store, CURVES_FILE)["sweep"])
+        for store in stores
+    }
 
 
 def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
@@ -105,7 +121,7 @@ def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
         table = as_written(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
     except FileNotFoundError:
         table = schema(row_type).empty_table()
-    except (StorageError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise AnalysisError(f"{store.uri}/{name} can't be read: {error}") from error
     frame = pl.from_arrow(table)
     if not isinstance(frame, pl.DataFrame):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from analysis.page.render import ChartPlace, Page, Section, table
 from analysis.tables import cell
 
 MOST_ROWS = 200  # of a table
-Part = Callable[["Results", Page], Iterator[Section]]
+TRIAL = ("sweep", "trial_id", "architecture")
 
 
 @dataclass(frozen=True)
@@ -33,45 +33,55 @@ class Results:
 
     @cached_property
     def scored(self) -> pl.DataFrame:
-        """Trials that have both figures."""
-        return tradeoff.scored_trials(self.trials, self.cost, self.gain)
+        """Trials that have both figures; no rows if there are none."""
+        try:
+            return tradeoff.scored_trials(self.trials, self.cost, self.gain)
+        except AnalysisError:
+            return self.trials.clear()
 
     @cached_property
     def shown(self) -> pl.DataFrame:
-        """Scored trials, as many as can be drawn, and those that failed last."""
+        """Scored trials, as many as can be drawn."""
+        if self.scored.is_empty():
+            return self.scored
         return thinning.trials(self.scored, self.cost, self.gain)
 
 
 def page(results: Results, now: datetime) -> Page:
-    """The whole report; without scored trials what can be drawn all the same."""
-    sweeps = results.trials["sweep"].unique().sort().to_list()
+    """The whole report: what can be drawn of the results as they are."""
+    sweeps = results.curves["sweep"].append(results.trials["sweep"]).unique().sort().to_list()
+    of_curves, of_trials = results.curves["architecture"], results.trials["architecture"]
     made = Page(
         title=f"Nucleus segmentation: {', '.join(sweeps[:3])}{' and more' * (len(sweeps) > 3)}",
-        headline=[],
-        architectures=results.trials["architecture"].unique().sort().to_list(),
+        headline=_headline(results),
+        architectures=of_curves.append(of_trials).unique().sort().to_list(),
         footer=f"Drawn {now:%Y-%m-%d %H:%M} UTC from {results.trials.height} trials of "
         f"{len(sweeps)} sweeps; data: {', '.join(results.trials['dataset'].unique().sort())}.",
     )
-    made.trials = {charts.key(row): _facts(row) for row in _failed(results).iter_rows(named=True)}
-    try:
-        made.headline = headline.sentences(
-            results.trials, results.scored, results.images, results.cost, results.gain
-        )
-    except AnalysisError as error:
-        made.headline = [f"{error}."]
-        _add(made, results, (_workers, _costs, _failures))
-        return made
-    made.trials |= {charts.key(row): _facts(row) for row in results.shown.iter_rows(named=True)}
-    _add(made, results, (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures))
+    repeats = results.trials.filter(pl.col("confirms").is_not_null()).tail(MOST_ROWS)
+    for trials in (results.shown, repeats, _failed(results)):
+        made.trials |= {charts.key(row): _facts(row) for row in trials.iter_rows(named=True)}
+    for part in (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures):
+        made.sections += list(part(results, made))
     return made
 
 
-def _add(made: Page, results: Results, parts: Iterable[Part]) -> None:
-    for part in parts:
-        made.sections += list(part(results, made))
+def _headline(results: Results) -> list[str]:
+    """What was found, or why nothing can be said yet."""
+    if results.trials.is_empty():
+        return ["No trial has ended yet."]
+    try:
+        tradeoff.scored_trials(results.trials, results.cost, results.gain)
+    except AnalysisError as error:
+        return [f"{error}.", headline.spent(results.trials)]
+    return headline.sentences(
+        results.trials, results.scored, results.images, results.cost, results.gain
+    )
 
 
 def _tradeoff(results: Results, made: Page) -> Iterator[Section]:
+    if results.scored.is_empty():
+        return
     made.charts["pareto"] = charts.pareto(results.shown, results.cost, results.gain)
     tables = tradeoff.answers(results.scored, results.cost, results.gain)
     thinned = results.scored.height - results.shown.height
@@ -100,38 +110,56 @@ def _tradeoff(results: Results, made: Page) -> Iterator[Section]:
 
 
 def _gallery(results: Results, made: Page) -> Iterator[Section]:
-    if results.gallery.height:
+    """Each architecture's best winner, on the places that its sweep shows."""
+    best = results.trials.filter("is_best").sort("val_iou", descending=True)
+    chosen = best.unique("architecture", keep="first").select(TRIAL)
+    rows = results.gallery.join(chosen, on=TRIAL)
+    if rows.height:
         yield Section(
             "gallery",
             "What the winners see",
-            "The most crowded places among the validation images, the same for each winner.",
-            pictures=gallery.pictures(results.gallery),
+            "The most crowded places among the validation images, the same for all winners of a "
+            "sweep.",
+            pictures=gallery.pictures(rows),
             legend=list(gallery.VERDICTS.values()),
         )
 
 
 def _curves(results: Results, made: Page) -> Iterator[Section]:
-    """Curves of the trials that matter most: best ones, fronts, the paper's rows."""
-    chosen = thinning.trials(results.scored, results.cost, results.gain, thinning.MOST_CURVES)
-    chosen = chosen.sort(results.gain, descending=True).head(thinning.MOST_CURVES)
-    wanted = chosen.select("sweep", "trial_id", "architecture")
-    found = results.curves.join(wanted, on=["sweep", "trial_id", "architecture"])
+    """Curves of the best trials, the fronts, the paper's rows, some others, and what runs."""
+    running = results.curves.join(results.trials, on=TRIAL, how="anti").select(TRIAL).unique(TRIAL)
+    wanted = running.sort(TRIAL).head(thinning.MOST_CURVES)
+    if results.scored.height:
+        ended = thinning.trials(results.scored, results.cost, results.gain, thinning.MOST_CURVES)
+        wanted = pl.concat([ended.select(TRIAL), wanted])
+    found = results.curves.join(wanted, on=TRIAL).sort("epoch")
     curves = {
         charts.key(curve.row(0, named=True)): curve[thinning.evenly(curve.height)]
-        for curve in found.sort("epoch").partition_by("sweep", "trial_id")
+        for curve in found.partition_by(TRIAL)
     }
     if not curves:
         return
-    made.charts["curves"] = charts.learning_curves(curves, results.scored)
+    made.charts["curves"] = charts.learning_curves(curves, found)
     made.curves = {
-        name: charts.learning_curves({name: curve}, results.scored)
-        for name, curve in curves.items()
+        name: charts.learning_curves({name: curve}, found) for name, curve in curves.items()
     }
+    reached = found.group_by(TRIAL).agg(
+        epochs=pl.col("epoch").max(), best_val_iou=pl.col("val_iou").max()
+    )
     yield Section(
         "curves",
         "Learning curves",
-        f"Validation IoU after each epoch, of the {len(curves)} trials that matter most.",
-        [ChartPlace("curves", "Lines of validation IoU over device-seconds, one a trial.")],
+        f"Validation IoU after each epoch of {len(curves)} trials: the fronts, the best, the "
+        "paper's rows, those that still run, and some others.",
+        [ChartPlace("curves", "Lines of validation IoU over device-seconds; the table has where.")],
+        [
+            table(
+                reached.sort("best_val_iou", descending=True, nulls_last=True),
+                "Where the curves end",
+                pages=made.trials,
+                folded=True,
+            )
+        ],
     )
 
 
@@ -149,9 +177,16 @@ def _settings(results: Results, made: Page) -> Iterator[Section]:
         strongest = ", ".join(weights["hyperparameter"].head(3))
         places += [
             ChartPlace(
-                f"importance-{name}", f"Bars of importance; the most important: {strongest}.", name
+                f"importance-{name}",
+                f"Bars of importance; the most important: {strongest}.",
+                heading=str(name),
+                architecture=str(name),
             ),
-            ChartPlace(f"parallel-{name}", f"A line a trial of {name} through its settings."),
+            ChartPlace(
+                f"parallel-{name}",
+                f"A line a trial of {name} through its settings.",
+                architecture=str(name),
+            ),
         ]
     if places:
         yield Section(
@@ -164,17 +199,33 @@ def _settings(results: Results, made: Page) -> Iterator[Section]:
 
 
 def _workers(results: Results, made: Page) -> Iterator[Section]:
+    if results.trials.is_empty():
+        return
     made.charts["timeline"] = charts.timeline(results.trials)
+    seconds = (pl.col("ended_at") - pl.col("started_at")).dt.total_seconds(fractional=True)
+    workers = (
+        results.trials.group_by("worker")
+        .agg(
+            trials=pl.len(),
+            hours_held=seconds.sum() / 3600,
+            failed=(pl.col("status") == "failed").sum(),
+            workers_lost=pl.col("workers_lost").sum(),
+        )
+        .sort("worker")
+    )
     yield Section(
         "workers",
         "Who was busy, idle or lost",
         "A row a worker: coloured while it held a trial, empty while it was idle; crosses are "
         "failed trials, triangles trials that lost a worker on the way.",
-        [ChartPlace("timeline", "Bars of busy time by worker.")],
+        [ChartPlace("timeline", "Bars of busy time by worker; the table has the hours.")],
+        [table(workers, "Hours by worker", folded=True)],
     )
 
 
 def _costs(results: Results, made: Page) -> Iterator[Section]:
+    if results.trials.is_empty():
+        return
     costs = (
         results.trials.group_by("architecture", "status")
         .agg(

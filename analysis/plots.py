@@ -80,6 +80,8 @@ def slices(settings: pl.DataFrame, gain: pl.Series) -> Figure:
         draw_slice(axes, values, gain)
     for axes in places[settings.width :]:
         axes.set_axis_off()
+    for axes in places[::columns]:
+        axes.set_ylabel(gain.name)
     return drawn
 
 
@@ -91,8 +93,7 @@ def draw_slice(axes: Axes, values: pl.Series, gain: pl.Series) -> None:
     axes.scatter(x, gain, s=12, color=COLOURS[0], alpha=0.5, lw=0, rasterized=True)
     if values.dtype.is_numeric() and spans_decades(values):
         axes.set_xscale("log")
-    axes.set(xlabel=values.name, ylabel=gain.name)
-    axes.label_outer()
+    axes.set_xlabel(values.name)
 
 
 def draw_interaction(axes: Axes, pair: pl.DataFrame, gain: pl.Series) -> None:

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
 def _report(arguments: argparse.Namespace) -> None:
     folder, name = _place(arguments.output)
     results = parts.Results(
-        trials=load.trials(arguments.results),
+        trials=load.trials_if_any(arguments.results),
         curves=load.curves(arguments.results),
         images=load.images(arguments.results),
         gallery=load.gallery(arguments.results),
@@ -54,6 +54,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _place(output: str) -> tuple[str, str]:
     """Folder and name of the file to write."""
+    open_store(output)  # refuses what is neither a path nor on S3
     path = PurePosixPath(output.removeprefix("s3://"))
     if path.suffix.lower() not in (".html", ".htm"):
         raise AnalysisError(f"-o must name a file that ends in .html, not {output}")

@@ -39,10 +39,11 @@ def table(trials: pl.DataFrame) -> pl.DataFrame:
     for name in ORDER:
         mine = trials.filter(pl.col("architecture") == name).sort("val_iou", nulls_last=True)
         best = mine.filter("is_best").tail(1).to_dicts()
-        paper_trial = mine.filter("is_paper", pl.col("val_iou").is_not_null()).tail(1).to_dicts()
+        is_scored = pl.col("val_iou").is_not_null() & pl.col("confirms").is_null()
+        paper_trial = mine.filter("is_paper", is_scored).tail(1).to_dicts()
         found = _found(best[0]) if best else {}
-        asked = _found(paper_trial[0]) if paper_trial else {}
-        paper = {**asked, **_of_the_paper(ROWS[name])}
+        as_run = _found(paper_trial[0]) if paper_trial else {}
+        paper = {**as_run, **_of_the_paper(ROWS[name])}
         rows += [
             {
                 "model": ROWS[name].model,

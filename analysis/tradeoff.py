@@ -10,7 +10,7 @@ import polars as pl
 
 from analysis import load, pareto, tables
 from analysis.command_line import add_cost, add_format, add_gain, add_results, run
-from analysis.load import AnalysisError
+from analysis.load import AnalysisError, competing
 from analysis.measures import unit
 from sweeps.storage import Store, open_store
 
@@ -64,12 +64,8 @@ def scored_trials(trials: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
 
     Those that repeat another with a fresh seed are not among them: a search must not win by them.
     """
-    scored = trials.filter(
-        pl.col(cost).is_not_null(),
-        pl.col(gain).is_not_null(),
-        pl.col("status") != "failed",
-        pl.col("confirms").is_null(),
-    ).sort("ended_at", "architecture", "trial_id")
+    scored = competing(trials).filter(pl.col(cost).is_not_null(), pl.col(gain).is_not_null())
+    scored = scored.sort("ended_at", "architecture", "trial_id")
     if scored.is_empty():
         failed = trials.filter(pl.col("status") == "failed")
         why = f", the first because: {failed['error'][0]}" if failed.height else ""
@@ -94,7 +90,8 @@ def answers(
     }
     if budget is not None:
         affordable = scored.filter(pl.col(cost) <= budget)
-        best = affordable.sort(gain, descending=True).unique("architecture", keep="first")
+        ranked = affordable.sort(gain, cost, descending=[True, False], maintain_order=True)
+        best = ranked.unique("architecture", keep="first")
         found[f"Best of each architecture for at most {budget:g} {unit(cost)}"] = best.sort(
             "architecture"
         )
@@ -114,7 +111,7 @@ def front(scored: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
 def cheapest_good(scored: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
     """The cheapest trial that is at most `WITHIN` worse than the best."""
     good = scored.filter(pl.col(gain) >= pl.col(gain).max() - WITHIN)
-    return good.sort(cost, maintain_order=True).head(1)
+    return good.sort(cost, gain, descending=[False, True], maintain_order=True).head(1)
 
 
 def hypervolume_over_time(scored: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:

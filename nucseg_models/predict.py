@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +23,11 @@ from nucseg_models.prediction.pages import Page
 
 if TYPE_CHECKING:
     from nucseg_models.prediction.output import Output, Segmented
-    from nucseg_models.prediction.winner import Winner
+    from nucseg_models.prediction.winner import Segmentation, Winner
 
 SKIPPED, ASKED_WRONG, INTERRUPTED = 1, 2, 130  # exit statuses
-AT_ONCE = 16  # files that are read, segmented and written together
+AT_ONCE = 16  # files that are read and written together, and pages that are segmented together
+MOST_BYTES = 1 << 26  # of such files, as they lie on the disk
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         help="PNG, TIFF (of many pages too), BMP or JPEG files, or folders of them; 8 or 16 bits "
-        "a channel, of any size",
+        "a channel, of any size that memory holds (PNG: 178 million pixels)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a new or empty folder"
@@ -153,15 +156,29 @@ def _read_ahead(
     reader: ThreadPoolExecutor, files: Mapping[str, Path]
 ) -> Iterator[dict[str, list[Page] | DataError]]:
     """Some files' pages, or what is wrong with them, while the next files are being read."""
-    names, upcoming = list(files), None
-    for first in range(0, len(names), AT_ONCE):
-        group = {name: files[name] for name in names[first : first + AT_ONCE]}
+    upcoming = None
+    for group in _groups(files):
         begun = reader.submit(_read, group)
         if upcoming:
             yield upcoming.result()
         upcoming = begun
     if upcoming:
         yield upcoming.result()
+
+
+def _groups(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Some files at a time, of so many bytes that they fit into memory."""
+    group: dict[str, Path] = {}
+    size = 0
+    for name, path in files.items():
+        more = path.stat().st_size
+        if group and (len(group) == AT_ONCE or size + more > MOST_BYTES):
+            yield group
+            group, size = {}, 0
+        group[name] = path
+        size += more
+    if group:
+        yield group
 
 
 def _read(files: Mapping[str, Path]) -> dict[str, list[Page] | DataError]:
@@ -175,11 +192,14 @@ def _read(files: Mapping[str, Path]) -> dict[str, list[Page] | DataError]:
 
 
 def _segment(winner: Winner, group: Mapping[str, list[Page]]) -> dict[str, Segmented]:
-    """Each file's pages with their nuclei; all pages go through the network together."""
-    images = [page.image for read in group.values() for page in read]
-    found = dict(winner.segment(images))
-    numbers = iter(range(len(images)))
-    return {name: [(page, found[next(numbers)]) for page in read] for name, read in group.items()}
+    """Each file's pages with their nuclei; pages of several files go through together."""
+    pages_of_all = [page for read in group.values() for page in read]
+    found: list[Segmentation] = []
+    for first in range(0, len(pages_of_all), AT_ONCE):
+        images = [page.image for page in pages_of_all[first : first + AT_ONCE]]
+        found += [nuclei for _, nuclei in sorted(winner.segment(images), key=itemgetter(0))]
+    in_order = zip(pages_of_all, found, strict=True)
+    return {name: list(islice(in_order, len(read))) for name, read in group.items()}
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from sweeps.sweep import Sweep
 def assignments(sweep: Sweep, waiting: Iterable[Assignment]) -> list[Assignment]:
     """The trials that ``--confirm`` asks for and that have not ended.
 
-    Each trains for as many epochs as the best trial did, whatever the time budget: it is for the
-    search. Those of `waiting`, cut off in an earlier run, go on where they were.
+    Each trains for as many epochs as the best trial did, or had before it if it was stopped early,
+    whatever the time budget: that is for the search. Those of `waiting`, cut off in an earlier run,
+    go on where they were.
     """
     cut_off = {each.trial: each for each in waiting}
     ended = {record.trial_id for record in sweep.recorder.trials}
@@ -36,7 +37,7 @@ def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
         trial=name,
         architecture=best.architecture,
         hyperparameters=json.loads(best.hyperparameters),
-        epochs=best.epochs_run,
+        epochs=best.epochs_run if best.status == "completed" else best.epochs_planned,
         seed=trial_seed(sweep.config.seed, name),
         is_paper=best.is_paper,
         threads=max(1, int(sweep.config.cpus_per_trial)),

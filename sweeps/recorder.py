@@ -19,7 +19,7 @@ from sweeps.record import (
     EpochRecord,
     TrialRecord,
 )
-from sweeps.storage import Store
+from sweeps.storage import StorageError, Store
 from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
 _Key = tuple[str, str]
@@ -209,5 +209,7 @@ def _read(row_type: type[Checked], store: Store, name: str) -> pa.Table:
         return as_written(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
     except FileNotFoundError:
         return to_table(row_type, [])
-    except (ValueError, pa.ArrowException) as error:
+    except StorageError:
+        raise  # nothing is wrong with the file
+    except (ValueError, OSError, pa.ArrowException) as error:
         raise ValueError(f"{store.uri}/{name} can't be read: {error}") from error

@@ -179,9 +179,9 @@ class Recording(Callback):
             self._running[name].see()
             self._end(name, "failed", reason(error) if error else "the worker was lost")
 
-    def unended(self) -> list[str]:
+    def unended(self) -> list[Assignment]:
         """Trials that have begun, in this run or an earlier one, and not ended."""
-        return [*self._waiting, *self._running]
+        return [*self._waiting.values(), *(each.assignment for each in self._running.values())]
 
     def end_running(self) -> None:
         """The time is up: what still runs counts as stopped."""
@@ -205,8 +205,7 @@ class Recording(Callback):
         self._progress.trial_ended(record)
 
     def _write_running(self) -> None:
-        running = [underway.assignment for underway in self._running.values()]
-        configs = [each.to_config() for each in (*self._waiting.values(), *running)]
+        configs = [each.to_config() for each in self.unended()]
         with self._stored():
             self._store.write_bytes(RUNNING_FILE, json.dumps(configs, indent=1).encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sweeps.config import ConfigError, SweepConfig, check_name_is_free
 from sweeps.inputs import Inputs, read, weights_path
 from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
-from sweeps.record import CURVES_FILE, SCHEMA_VERSION, SUMMARY_FILE
+from sweeps.record import CURVES_FILE, SCHEMA_VERSION, SUMMARY_FILE, SWEEP_FILE
 from sweeps.recorder import Recorder
 from sweeps.storage import StorageError, Store, open_store
 from sweeps.sweep import Sweep
@@ -46,8 +47,7 @@ def _run(config: SweepConfig) -> int:
     pretrained = weights_path(config, accepted=accepted)
     inputs = read(config)
     recorder = _recorder(store)
-    if not config.resume:
-        recorder.describe(_description(config, inputs))
+    recorder.describe(_gone_on(config, store) if config.resume else _description(config, inputs))
     progress = Progress(
         config.arch,
         config.trials + config.confirm,
@@ -117,6 +117,12 @@ def _description(config: SweepConfig, inputs: Inputs) -> dict[str, Any]:
         "versions": provenance.versions(),
         "started_at": datetime.now(UTC).isoformat(),
     }
+
+
+def _gone_on(config: SweepConfig, store: Store) -> dict[str, Any]:
+    """The content of sweep.json with what is asked now: more trials, say."""
+    described: dict[str, Any] = json.loads(store.read_bytes(SWEEP_FILE))
+    return {**described, "config": {**config.to_json(), "resume": False}}
 
 
 if __name__ == "__main__":

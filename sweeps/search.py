@@ -77,7 +77,8 @@ def search(sweep: Sweep) -> bool:
         if whole and sweep.config.confirm:
             whole = _confirm(sweep, resources, recording, [a for a in waiting if a.confirms])
     sweep.recorder.flush()
-    if whole and not recording.unended():
+    # A repeat of what is no longer the best may have been cut off: nobody wants it any more.
+    if whole and not [each for each in recording.unended() if not each.confirms]:
         checkpoints.remove(sweep.store)
         sweep.store.delete(RUNNING_FILE)
     return whole

@@ -35,17 +35,29 @@ function filter() {
     const visible = place.data.map((t) => !t.legendgroup || chosen.has(t.legendgroup));
     Plotly.restyle(place, { visible });
   }
-  for (const row of document.querySelectorAll("[data-architecture]")) {
-    const name = row.dataset.architecture;
-    row.hidden = name !== "" && !chosen.has(name);
+  for (const part of document.querySelectorAll("[data-architecture]")) {
+    const name = part.dataset.architecture;
+    part.hidden = name !== "" && !chosen.has(name);
+  }
+}
+
+function trialInAddress() {
+  const [, name] = location.hash.match(/^#trial=(.*)$/) || [];
+  try {
+    return decodeURIComponent(name ?? "");
+  } catch {
+    return ""; // not what this page writes
   }
 }
 
 function openTrial() {
-  const [, name] = location.hash.match(/^#trial=(.*)$/) || [];
-  const facts = name && data.trials[decodeURIComponent(name)];
-  if (!facts) return;
-  document.getElementById("trial-heading").textContent = decodeURIComponent(name);
+  const name = trialInAddress();
+  const facts = data.trials[name];
+  if (!facts) {
+    dialog.close();
+    return;
+  }
+  document.getElementById("trial-heading").textContent = name;
   const list = document.getElementById("trial-facts");
   list.replaceChildren(...Object.entries(facts).flatMap(([term, value]) => {
     const dt = document.createElement("dt"), dd = document.createElement("dd");
@@ -55,7 +67,7 @@ function openTrial() {
   }));
   if (!dialog.open) dialog.showModal();
   const place = document.getElementById("trial-curve");
-  const curve = data.curves[decodeURIComponent(name)];
+  const curve = data.curves[name];
   place.hidden = !curve;
   if (curve) draw(place, curve);
 }
@@ -64,7 +76,9 @@ for (const place of document.querySelectorAll("#content .chart")) {
   draw(place, data.charts[place.dataset.chart]);
 }
 document.getElementById("filters").addEventListener("change", filter);
-dialog.addEventListener("close", () => history.replaceState(null, "", "#"));
+dialog.addEventListener("close", () => {
+  if (trialInAddress()) history.replaceState(null, "", "#");
+});
 window.addEventListener("hashchange", openTrial);
 dark.addEventListener("change", () => {
   for (const place of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(place, colours());

@@ -18,11 +18,14 @@ from analysis.tables import cell
 
 @dataclass(frozen=True)
 class ChartPlace:
-    """A chart of the page: its name in the page's data, and what it shows for those who listen."""
+    """A chart of the page: its name in the page's data, what it shows for those who listen, and the
+    architecture that it is of, if it is of one alone.
+    """
 
     id: str
     description: str
     heading: str = ""
+    architecture: str = ""
 
 
 @dataclass(frozen=True)

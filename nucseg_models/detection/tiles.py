@@ -47,7 +47,8 @@ def outputs(
                 yield found[0][0].image, _joined(found, images)
                 found = []
             found.append((tile, output))
-    yield found[0][0].image, _joined(found, images)
+    if found:
+        yield found[0][0].image, _joined(found, images)
 
 
 def starts(length: int, side: int) -> list[int]:

@@ -16,14 +16,14 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.measure import regionprops_table
-from skimage.segmentation import mark_boundaries
+from skimage.segmentation import find_boundaries
 
 from nucseg_models.data.run_length import COLUMNS, encode_runs
 from nucseg_models.prediction.pages import Page
 from nucseg_models.prediction.winner import Segmentation
 
 Segmented = Sequence[tuple[Page, Segmentation]]  # the pages of a file, each with its nuclei
-OUTLINE = (1.0, 0.85, 0.0)  # red, green, blue: yellow, seen on dark grounds and on stains
+OUTLINE = (255, 217, 0)  # red, green, blue: yellow, seen on dark grounds and on stains
 NUCLEI = pa.schema(
     [
         pa.field("image", pa.string()),
@@ -44,7 +44,7 @@ class Output:
 
     labels/NAME.tif: a page of labels for each page of the image, 0 background, 1..n nuclei, 16 bits
     (32 where a page has more than 65,535 nuclei). overlays/NAME.png: the image, outlines in yellow;
-    NAME-2.png for its second page, and so on. nuclei.parquet and nuclei.csv: a row a nucleus
+    NAME/1.png and so on where it has several pages. nuclei.parquet and nuclei.csv: a row a nucleus
     (NUCLEI). runs.csv: the run lengths that Kaggle takes.
     """
 
@@ -59,7 +59,7 @@ class Output:
             found = [nuclei for _, nuclei in segmented]
             self._write(f"labels/{name}.tif", partial(_write_labels, found))
             for number, (page, nuclei) in enumerate(segmented, start=1):
-                place = name if number == 1 else f"{name}-{number}"
+                place = name if len(segmented) == 1 else f"{name}/{number}"
                 self._write(f"overlays/{place}.png", _overlay(page, nuclei).save)
                 self._nuclei.append(_nuclei(name, number, page, nuclei))
                 self._runs.append(_runs(place, nuclei.labels))
@@ -87,8 +87,9 @@ class Output:
 
 def _overlay(page: Page, nuclei: Segmentation) -> Image.Image:
     """The image, with the outlines of the nuclei."""
-    drawn = mark_boundaries(page.image, nuclei.labels, color=OUTLINE, mode="inner")
-    return Image.fromarray(np.rint(255 * drawn).astype(np.uint8))
+    drawn = page.image.copy()
+    drawn[find_boundaries(nuclei.labels, mode="inner")] = OUTLINE
+    return Image.fromarray(drawn)
 
 
 def _write_labels(found: Sequence[Segmentation], path: Path) -> None:

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 
 from nucseg_models.data import decode
 from nucseg_models.data.errors import DataError
 
-CHANNELS = "CS"  # tifffile's letters for an axis of channels, and of samples such as RGB
+CHANNELS, SAMPLES = "C", "S"  # tifffile's letters: stains of one place; red, green, blue, alpha
 
 
 @dataclass(frozen=True)
 class Page:
-    """One image. intensity: float32 (H, W), the mean over the stored channels, in the file's own
-    unit; image: uint8 (H, W, 3), see `decode.image`.
+    """One image. intensity: float32 (H, W), the mean over the stored channels (not of alpha), in
+    the file's own unit; image: uint8 (H, W, 3), see `decode.image`.
     """
 
     intensity: NDArray[np.float32]
@@ -64,15 +65,27 @@ def _page(pixels: NDArray[np.generic], name: str) -> Page:
 
 
 def _pages(data: bytes, name: str) -> Iterator[NDArray[np.generic]]:
-    """Pixels of each page, (H, W) or (H, W, channels): all planes of a stack, all frames."""
+    """Pixels of each page, (H, W) or (H, W, samples): all planes of a stack, all frames."""
     if not name.lower().endswith((".tif", ".tiff")):
         yield decode.raw(data, name)
         return
     with decode.decoding(name), tifffile.TiffFile(io.BytesIO(data)) as file:
-        for series in file.series:
-            pixels, axes = series.asarray(), series.axes
-            for axis in [letter for letter in axes if letter in CHANNELS]:
-                pixels = np.moveaxis(pixels, axes.index(axis), -1)
-                axes = axes.replace(axis, "") + axis
-            planes = axes.index("Y")
-            yield from pixels.reshape(-1, *pixels.shape[planes:])
+        try:
+            for series in file.series:
+                yield from _planes(series.asarray(), series.axes)
+        except ValueError:  # a compression that tifffile lacks and Pillow knows, such as LZW
+            with Image.open(io.BytesIO(data)) as opened:
+                yield from (np.asarray(frame) for frame in ImageSequence.Iterator(opened))
+
+
+def _planes(pixels: NDArray[np.generic], axes: str) -> Iterator[NDArray[np.generic]]:
+    """Each plane of a TIFF's array; samples last.
+
+    Three channels are taken for colours; of another number, which have none, the mean is.
+    """
+    for axis in [letter for letter in axes if letter in (CHANNELS, SAMPLES)]:
+        pixels = np.moveaxis(pixels, axes.index(axis), -1)
+        axes = axes.replace(axis, "") + axis
+    if axes.endswith(CHANNELS) and pixels.shape[-1] != 3:
+        pixels, axes = pixels.mean(axis=-1, dtype=np.float32), axes.removesuffix(CHANNELS)
+    yield from pixels.reshape(-1, *pixels.shape[axes.index("Y") :])

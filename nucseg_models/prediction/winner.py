@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 import nucseg_models
 from nucseg_models import search_space
 from nucseg_models.data import DataError, normalise
+from nucseg_models.search_space import LEARNING
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,16 @@ class Winner:
         try:
             self.architecture = nucseg_models.get(description["architecture"])
             self.hyperparameters = description["hyperparameters"]
-            search_space.check(self.hyperparameters, self.architecture.search_space)
+            # What only training reads may be newer than the model.
+            learning = {name: self.architecture.paper[name] for name in LEARNING}
+            search_space.check({**learning, **self.hyperparameters}, self.architecture.search_space)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{folder}/config.json does not describe a model of this version: {error}"
             ) from error
         try:
             self.model: Any = self.architecture.load(folder / "model.keras")
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
             raise DataError(f"{folder}/model.keras can't be loaded: {error}") from error
 
     def segment(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[int, Segmentation]]:

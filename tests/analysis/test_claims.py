@@ -2,25 +2,35 @@ import pytest
 
 from analysis import claims, load
 from analysis.claims import CONFIRMED, REFUTED, UNDECIDED, Evidence
+from analysis.load import AnalysisError
 
 RISING = {"cnn": 0.5, "resnet": 0.6, "unet": 0.7, "mask_rcnn": 0.8}
 
 
 @pytest.fixture
 def evidence(sweep_folder, trial_record, image_record):
-    """A function from IoU (and DSB score) by architecture to evidence with ten images each."""
+    """A function from IoU (and DSB score) by architecture to evidence with thirty images each.
 
-    def make(iou, cost=None, splits=None):
+    seeds: what three repeats add to it; no repeats if empty.
+    """
+
+    def make(iou, cost=None, splits=None, seeds=(-0.001, 0.0, 0.001)):
         cost, splits = cost or {}, splits or {}
-        trials = [
-            trial_record(
+
+        def trial(name, value, **more):
+            figures = {"val_splits": splits.get(name, 20), "val_merges": 1, "val_map": value}
+            return trial_record(
                 architecture=name,
-                trial_id=name,
-                is_best=True,
                 val_iou=value,
                 device_seconds=cost.get(name, 100.0),
+                **{"trial_id": name, **figures, **more},
             )
+
+        trials = [trial(name, value, is_best=True) for name, value in iou.items()]
+        trials += [
+            trial(name, value + more, trial_id=f"{name}-again-{n}", confirms=name)
             for name, value in iou.items()
+            for n, more in enumerate(seeds)
         ]
         images = [
             image_record(
@@ -29,10 +39,10 @@ def evidence(sweep_folder, trial_record, image_record):
                 image=str(n),
                 iou=value + n / 1000,
                 map=value,
-                splits=splits.get(name, 2),
+                splits=splits.get(name, 20),
             )
             for name, value in iou.items()
-            for n in range(10)
+            for n in range(30)
         ]
         folder = sweep_folder(trials, images=images)
         return Evidence(load.trials([folder]), load.images([folder]))
@@ -40,45 +50,68 @@ def evidence(sweep_folder, trial_record, image_record):
     return make
 
 
-def test_a_rise_on_every_image_confirms_the_order(evidence):
+def test_a_rise_over_images_and_seeds_confirms_the_order(evidence):
     verdict = claims.iou_rises(evidence(RISING))
     assert verdict.verdict == CONFIRMED
-    assert verdict.figures[0] == "ResNet-152 - Simple CNN: IoU 0.100 (0.100 to 0.100)"
+    assert (
+        "ResNet-152 - Simple CNN: IoU over images 0.100 (0.100 to 0.100; n = 30)"
+        in (verdict.figures[0])
+    )
 
 
 def test_one_sure_fall_refutes_the_order(evidence):
     assert claims.iou_rises(evidence({**RISING, "resnet": 0.4})).verdict == REFUTED
 
 
+@pytest.mark.parametrize("seeds", [(), (0.0,), (-0.2, 0.0, 0.2)])
+def test_without_seeds_that_agree_nothing_is_decided(evidence, seeds):
+    verdict = claims.iou_rises(evidence(RISING, seeds=seeds))
+    assert verdict.verdict == UNDECIDED
+    assert ("over fresh seeds not measured" in verdict.figures[0]) == (len(seeds) < 2)
+
+
 def test_a_missing_architecture_leaves_the_order_open(evidence):
     verdict = claims.iou_rises(evidence({"cnn": 0.5, "unet": 0.7}))
     assert verdict.verdict == UNDECIDED
-    assert "not measured" in verdict.figures[0]
+    assert "over images not measured" in verdict.figures[0]
 
 
 @pytest.mark.parametrize(
-    ("cost", "third", "verdict"),
-    [({"resnet": 900.0}, 0.6, CONFIRMED), ({"unet": 900.0}, 0.6, REFUTED)],
+    ("cost", "iou", "verdict"),
+    [
+        ({"resnet": 900.0}, RISING, CONFIRMED),
+        ({"unet": 900.0}, RISING, REFUTED),  # not the slowest
+        ({"resnet": 900.0}, {**RISING, "resnet": 0.4}, REFUTED),  # the worst
+        ({"resnet": 900.0}, {**RISING, "resnet": 0.9}, REFUTED),  # the best
+        ({"resnet": 900.0}, {**RISING, "resnet": 0.5005}, UNDECIDED),  # a tie
+    ],
 )
-def test_compute_is_judged_by_the_slowest_and_its_rank(evidence, cost, third, verdict):
-    assert claims.compute_rises_otherwise(evidence(RISING, cost)).verdict == verdict
+def test_compute_is_judged_by_resnets_cost_and_rank(evidence, cost, iou, verdict):
+    assert claims.compute_rises_otherwise(evidence(iou, cost)).verdict == verdict
 
 
-def test_resnet_as_the_worst_refutes_that_it_is_third(evidence):
-    found = claims.compute_rises_otherwise(evidence({**RISING, "resnet": 0.4}, {"resnet": 900.0}))
-    assert found.verdict == REFUTED
+def test_compute_stays_open_without_repeats(evidence):
+    found = claims.compute_rises_otherwise(evidence(RISING, {"resnet": 900.0}, seeds=()))
+    assert found.verdict == UNDECIDED
 
 
-def test_separation_needs_a_better_score_and_fewer_errors(evidence):
-    fewer = {"mask_rcnn": 1}
-    assert claims.mask_rcnn_separates_best(evidence(RISING, splits=fewer)).verdict == CONFIRMED
-    more = {"mask_rcnn": 3}
-    assert claims.mask_rcnn_separates_best(evidence(RISING, splits=more)).verdict == REFUTED
+@pytest.mark.parametrize(
+    ("iou", "splits", "verdict"),
+    [
+        (RISING, 10, CONFIRMED),
+        (RISING, 30, UNDECIDED),  # better scores, but more errors
+        ({**RISING, "mask_rcnn": 0.65}, 10, REFUTED),
+    ],
+)
+def test_separation_needs_a_better_score_without_more_errors(evidence, iou, splits, verdict):
+    found = claims.mask_rcnn_separates_best(evidence(iou, splits={"mask_rcnn": splits}))
+    assert found.verdict == verdict
 
 
-def test_the_sum_of_splits_and_merges_is_compared(evidence):
-    figures = claims.mask_rcnn_separates_best(evidence(RISING, splits={"mask_rcnn": 1})).figures
-    assert "splits and merges an image, Mask R-CNN - U-Net: -1.000 (-1.000 to -1.000)" in figures
+def test_a_rival_that_finds_nothing_and_so_errs_never_refutes_separation(evidence):
+    splits = {"cnn": 0, "mask_rcnn": 10}
+    found = claims.mask_rcnn_separates_best(evidence({**RISING, "cnn": 0.01}, splits=splits))
+    assert found.verdict == UNDECIDED
 
 
 @pytest.mark.parametrize(("unsplit", "verdict"), [(0.4, CONFIRMED), (0.9, REFUTED)])
@@ -96,25 +129,46 @@ def test_without_scores_of_components_it_stays_open_whether_masks_need_splitting
     assert claims.masks_need_splitting(evidence(RISING)).verdict == UNDECIDED
 
 
-def activations(sweep_folder, trial_record, sigmoid, others):
+def activations(sweep_folder, trial_record, sigmoid, others, architecture="unet"):
+    """The verdict on sigmoid from U-Net's trials with it, and a network's without."""
+    rows = [*(("sigmoid", "unet", iou) for iou in sigmoid)]
+    rows += [("relu", architecture, iou) for iou in others]
     trials = [
         trial_record(
-            trial_id=f"unet-{n}", val_iou=iou, hyperparameters=f'{{"activation": "{activation}"}}'
+            trial_id=f"{name}-{n}",
+            architecture=name,
+            val_iou=iou,
+            hyperparameters=f'{{"activation": "{activation}"}}',
         )
-        for n, (activation, iou) in enumerate(
-            [*(("sigmoid", iou) for iou in sigmoid), *(("relu", iou) for iou in others)]
-        )
+        for n, (activation, name, iou) in enumerate(rows)
     ]
     folder = sweep_folder(trials)
     return claims.sigmoid_learns_worse(Evidence(load.trials([folder]), load.images([folder])))
 
 
-def test_sigmoid_is_judged_by_trials_with_and_without_it(sweep_folder, trial_record):
-    found = activations(sweep_folder, trial_record, [0.1, 0.2, 0.1], [0.7, 0.8, 0.7])
-    assert found.verdict == CONFIRMED
-    assert "3 trials with sigmoid: 0.133" in found.figures[0]
+@pytest.mark.parametrize(
+    ("sigmoid", "others", "verdict"),
+    [
+        ([0.1, 0.2, 0.1], [0.7, 0.8, 0.7], CONFIRMED),
+        ([0.7, 0.8, 0.7], [0.1, 0.2, 0.1], REFUTED),
+        ([0.1, 0.9, 0.5], [0.7, 0.8], UNDECIDED),
+        ([0.1], [0.7, 0.8], UNDECIDED),
+    ],
+)
+def test_sigmoid_is_judged_by_trials_with_and_without_it(
+    sweep_folder, trial_record, sigmoid, others, verdict
+):
+    assert activations(sweep_folder, trial_record, sigmoid, others).verdict == verdict
 
 
-@pytest.mark.parametrize("sigmoid", [[], [0.1], [0.1, 0.9, 0.5]])
-def test_sigmoid_stays_open_where_trials_are_few_or_mixed(sweep_folder, trial_record, sigmoid):
-    assert activations(sweep_folder, trial_record, sigmoid, [0.7, 0.8]).verdict == UNDECIDED
+def test_sigmoid_is_not_judged_by_another_networks_trials(sweep_folder, trial_record):
+    found = activations(sweep_folder, trial_record, [0.1, 0.1], [0.7, 0.7], "mask_rcnn")
+    assert found.verdict == UNDECIDED
+
+
+def test_sweeps_of_different_images_are_not_judged_together(sweep_folder, trial_record):
+    first = sweep_folder([trial_record()], name="a")
+    other = trial_record(dataset="plates", dataset_sha256="f" * 64)
+    folders = [first, sweep_folder([other], name="b")]
+    with pytest.raises(AnalysisError, match=r"used different images.*: plates, synthetic"):
+        Evidence(load.trials(folders), load.images(folders))

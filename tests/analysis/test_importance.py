@@ -88,5 +88,5 @@ def test_the_command_prints_importances_and_draws_them(searched, tmp_path, capsy
 def test_too_few_trials_are_a_sentence(sweep_folder, ten_trials, capsys):
     assert importance.main([sweep_folder(ten_trials[:3])]) == 2
     said = capsys.readouterr()
-    assert "cnn: 2 trials are too few" in said.out
+    assert "cnn: importances need 5 trials or more with different settings" in said.out
     assert "no architecture has 5 trials that differ" in said.err

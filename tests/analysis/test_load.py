@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -23,13 +24,23 @@ def test_a_folder_of_sweeps_gives_the_trials_of_all(sweep_folder, ten_trials, tm
 
 def test_a_sweep_named_twice_is_read_once(sweep_folder, ten_trials, tmp_path):
     folder = sweep_folder(ten_trials)
-    assert load.trials([folder, folder, str(tmp_path)]).height == 10
+    with contextlib.chdir(tmp_path):
+        assert load.trials([folder, "night", str(tmp_path)]).height == 10
 
 
 def test_sweeps_of_one_name_are_told_apart_by_their_folders(sweep_folder, ten_trials):
     first = sweep_folder(ten_trials[:1], name="monday/night")
     second = sweep_folder(ten_trials[:1], name="tuesday/night")
     assert load.trials([first, second])["sweep"].to_list() == [first, second]
+
+
+def test_sweeps_of_one_name_bear_the_same_names_in_all_files(
+    sweep_folder, ten_trials, epoch_record
+):
+    first = sweep_folder(ten_trials[:1], name="monday/night")
+    second = sweep_folder(epochs=[epoch_record()], name="tuesday/night")
+    assert load.trials([first, second])["sweep"].to_list() == [first]
+    assert load.curves([first, second])["sweep"].to_list() == [second]
 
 
 def test_the_curves_of_trials_that_still_run_are_read(sweep_folder, epoch_record):
@@ -71,6 +82,17 @@ def test_a_file_cut_short_is_named(sweep_folder, ten_trials):
     folder = Path(sweep_folder(ten_trials))
     whole = (folder / SUMMARY_FILE).read_bytes()
     (folder / SUMMARY_FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AnalysisError, match=r"night/summary.parquet can't be read"):
+        load.trials([str(folder)])
+
+
+def test_a_file_with_flipped_bytes_is_named(sweep_folder, ten_trials):
+    folder = Path(sweep_folder(ten_trials))
+    table = to_table(TrialRecord, ten_trials * 50)
+    pq.write_table(table, folder / SUMMARY_FILE, compression="zstd")
+    content = bytearray((folder / SUMMARY_FILE).read_bytes())
+    content[100:140] = bytes(40)
+    (folder / SUMMARY_FILE).write_bytes(content)
     with pytest.raises(AnalysisError, match=r"night/summary.parquet can't be read"):
         load.trials([str(folder)])
 

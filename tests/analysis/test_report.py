@@ -59,13 +59,13 @@ def replaced(trial, **changes):
 class Shown:
     """A page that was opened, and all that it complained of or asked the network for."""
 
-    def __init__(self, browser, path: Path, **context):
+    def __init__(self, browser, path: Path, query="", **context):
         self.page = browser.new_context(**context).new_page()
         self.complaints, self.requests = [], []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + query)
         self.page.wait_for_selector("html[data-ready=yes]")
 
     def _hear(self, message):
@@ -116,8 +116,8 @@ def test_the_plots_are_drawn(shown):
 
 def test_the_headline_says_who_won_and_what_is_as_good(shown):
     headline = shown.page.locator("header").inner_text()
-    assert "The best is unet-1 (unet): val_iou 0.850 for 100 device-seconds." in headline
-    assert "As good within 0.01, but cheaper: unet-2 (unet), val_iou 0.842 for 60 %" in headline
+    assert "The best is unet-1 of night (unet): val_iou 0.850 for 100 device-seconds." in headline
+    assert "As good within 0.01, but cheaper: unet-2 of night (unet), val_iou 0.842" in headline
     assert "The paper's own settings for unet reached 0.700 here." in headline
     assert "10 trials took 0.119 device-hours; 1 failed." in headline
 
@@ -150,6 +150,7 @@ def test_filters_hide_an_architecture_everywhere(shown):
     shown.page.get_by_label("cnn", exact=True).uncheck()
     visible = {name for name, is_visible in shown.traces("pareto").items() if is_visible}
     assert visible == {"unet", "unet, front"}
+    assert not shown.page.locator("[data-chart=importance-cnn]").is_visible()
     rows = shown.page.locator("#costs tbody tr:visible")
     assert {row.split()[0] for row in rows.all_inner_texts()} == {"unet"}
     shown.page.get_by_label("cnn", exact=True).check()
@@ -159,8 +160,8 @@ def test_filters_hide_an_architecture_everywhere(shown):
 def test_the_gallery_shows_each_winner_on_the_same_places(shown):
     gallery = shown.page.locator("#gallery")
     assert gallery.locator("figcaption").all_inner_texts() == [
-        "cnn: no nuclei",
-        "unet: 3 hit, 1 missed",
+        "cnn, night: no nuclei",
+        "unet, night: 3 hit, 1 missed",
     ]
     sizes = gallery.locator("img").evaluate_all("all => all.map(i => [i.naturalWidth, i.width])")
     assert [natural for natural, _ in sizes] == [30] * 4
@@ -181,10 +182,21 @@ def test_the_keyboard_alone_opens_and_closes_a_trials_page(shown):
 
 
 def test_a_trials_page_has_an_address_of_its_own(browser, written):
-    shown = Shown(browser, written)
-    shown.page.goto(f"{written.as_uri()}#trial=night%2Funet-4")
-    shown.page.reload()
+    shown = Shown(browser, written, query="#trial=night%2Funet-4")
     assert "<script>alert(1)</script> & more" in shown.page.get_by_role("dialog").inner_text()
+
+
+def test_going_back_closes_a_trials_page(shown):
+    shown.page.get_by_role("link", name="unet-1").first.click()
+    shown.page.get_by_role("dialog").wait_for()
+    shown.page.go_back()
+    shown.page.locator("#trial").wait_for(state="hidden")
+
+
+def test_an_address_that_is_none_opens_nothing(browser, written):
+    shown = Shown(browser, written, query="#trial=%")
+    assert not shown.page.locator("#trial").is_visible()
+    assert shown.complaints == []
 
 
 def test_what_a_failure_said_is_shown_as_text(shown):
@@ -233,6 +245,29 @@ def test_of_failed_trials_alone_it_says_so_and_shows_why(
     assert shown.complaints == []
 
 
+def test_of_a_sweep_that_has_just_begun_it_shows_the_curves(
+    browser, sweep_folder, epoch_record, tmp_path
+):
+    path = tmp_path / "r.html"
+    assert report.main([sweep_folder(epochs=[epoch_record()]), "-o", str(path)]) == 0
+    shown = Shown(browser, path)
+    assert "No trial has ended yet." in shown.page.locator("header").inner_text()
+    assert shown.page.locator("[data-chart=curves] svg.main-svg").count() > 0
+    assert shown.complaints == []
+
+
+def test_repeats_and_mixed_devices_are_told(sweep_folder, trial_record, tmp_path):
+    again = [
+        trial_record(trial_id=f"unet-0-again-{n}", confirms="unet-0", val_iou=0.7, device="gpu")
+        for n in range(3)
+    ]
+    folder = sweep_folder([trial_record(is_best=True), *again])
+    assert report.main([folder, "-o", str(tmp_path / "r.html")]) == 0
+    text = (tmp_path / "r.html").read_text()
+    assert "fresh seeds, its settings reached 0.700 (0.700 to 0.700; n = 3)." in text
+    assert "These trials ran on different devices" in text
+
+
 def test_one_trial_alone_makes_a_report(sweep_folder, ten_trials, tmp_path, capsys):
     path = tmp_path / "r.html"
     assert report.main([sweep_folder(ten_trials[1:2]), "-o", str(path)]) == 0
@@ -242,3 +277,5 @@ def test_one_trial_alone_makes_a_report(sweep_folder, ten_trials, tmp_path, caps
 def test_another_kind_of_file_is_refused(sweep_folder, ten_trials, capsys):
     assert report.main([sweep_folder(ten_trials), "-o", "report.pdf"]) == 2
     assert "must name a file that ends in .html" in capsys.readouterr().err
+    assert report.main([sweep_folder(ten_trials), "-o", "gs://bucket/report.html"]) == 2
+    assert "local path or s3://" in capsys.readouterr().err

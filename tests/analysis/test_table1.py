@@ -42,7 +42,7 @@ def test_scores_of_images_give_an_interval(sweep_folder, trial_record, image_rec
     images = [image_record(image=name, iou=iou) for name, iou in (("a", 0.4), ("b", 0.6))]
     folder = sweep_folder([trial_record(is_best=True)], images=images)
     table = table1.table(Evidence(load.trials([folder]), load.images([folder])))
-    assert table.filter(of="night, unet-0")["val_iou"].item() == "0.500 (0.400 to 0.600)"
+    assert table.filter(of="night, unet-0")["val_iou"].item() == "0.500 (-0.771 to 1.771; n = 2)"
 
 
 def test_the_winners_settings_with_fresh_seeds_have_an_interval_of_their_own(
@@ -55,14 +55,14 @@ def test_the_winners_settings_with_fresh_seeds_have_an_interval_of_their_own(
     folder = sweep_folder([trial_record(is_best=True, val_iou=0.9), *again])
     table = table1.table(Evidence(load.trials([folder]), load.images([folder])))
     row = table.filter(of="night, unet-0").row(0, named=True)
-    assert row["val_iou_of_fresh_seeds"] == "0.700 (0.600 to 0.800)"
+    assert row["val_iou_of_fresh_seeds"] == "0.700 (-0.571 to 1.971; n = 2)"
     assert row["val_iou"] == "0.900"
 
 
 def test_the_command_prints_table_and_verdicts(sweep_folder, ten_trials, capsys):
     assert table1.main([sweep_folder(ten_trials), "--format", "markdown"]) == 0
     printed = capsys.readouterr().out
-    assert "| U-Net | the paper | 0.998 | 0.980 | 0.830 |" in printed
+    assert "| U-Net | the paper | 0.998 | 0.980 | 0.830 | - |" in printed
     assert "NOT ENOUGH EVIDENCE: Mask R-CNN separates touching nuclei best" in printed
 
 

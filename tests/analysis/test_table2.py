@@ -15,6 +15,13 @@ def test_the_best_trials_settings_stand_beside_the_papers(sweep_folder, ten_tria
     assert cnn["validation IoU here"] == ("0", "0.650")
 
 
+def test_the_papers_column_is_its_own_row_not_its_luckiest_repeat(sweep_folder, trial_record):
+    paper = trial_record(is_paper=True, val_iou=0.5)
+    again = trial_record(trial_id="unet-0-again-1", is_paper=True, confirms="unet-0", val_iou=0.8)
+    table = table2.table(load.trials([sweep_folder([paper, again])]))
+    assert settings(table, "U-Net")["validation IoU here"][0] == "0.500"
+
+
 def test_an_architecture_without_trials_has_the_papers_values_alone(sweep_folder, ten_trials):
     table = table2.table(load.trials([sweep_folder(ten_trials)]))
     assert settings(table, "Mask R-CNN")["optimizer"] == ("sgd", "-")

@@ -99,6 +99,20 @@ def test_files_of_one_name_are_told_apart_by_their_folders(winner, images, tmp_p
     assert labels == ["images_plain.png.tif", "other_plain.png.tif"]
 
 
+def test_only_broken_files_are_skipped_by_a_network_of_boxes_too(
+    tmp_path_factory, tiny, images, tmp_path
+):
+    best = tmp_path_factory.mktemp("mask_rcnn")
+    architecture = nucseg_models.get("mask_rcnn")
+    hyperparameters = tiny(architecture)
+    architecture.build(hyperparameters, None).save(best / "model.keras")
+    description = {"architecture": "mask_rcnn", "hyperparameters": hyperparameters}
+    (best / "config.json").write_text(json.dumps(description))
+    status = predict.main([str(best), str(images / "broken.png"), "-o", str(tmp_path / "out")])
+    assert status == predict.SKIPPED
+    assert pq.read_table(tmp_path / "out" / "nuclei.parquet").num_rows == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -216,7 +216,7 @@ def test_running_json_holds_what_has_begun_and_not_ended(desk):
 
     assert desk.running() == ["cnn-0000", "cnn-0002"]
     assert [row.trial_id for row in desk.recorder.trials] == ["cnn-0001"]
-    assert desk.recording.unended() == ["cnn-0000", "cnn-0002"]
+    assert [each.trial for each in desk.recording.unended()] == ["cnn-0000", "cnn-0002"]
 
 
 def test_what_waits_from_an_earlier_run_stays_in_running_json_until_it_ends(desk, tmp_path):
@@ -226,7 +226,8 @@ def test_what_waits_from_an_earlier_run_stays_in_running_json_until_it_ends(desk
     assert sorted(again.running()) == ["cnn-0000", "cnn-0001", "cnn-0002"]
 
     again.tell("on_trial_complete", waiting[1])
-    assert again.running() == again.recording.unended() == ["cnn-0000", "cnn-0002"]
+    assert again.running() == ["cnn-0000", "cnn-0002"]
+    assert [each.trial for each in again.recording.unended()] == ["cnn-0000", "cnn-0002"]
 
 
 def test_a_trial_that_goes_on_keeps_its_rows_and_its_cost(desk, tmp_path):

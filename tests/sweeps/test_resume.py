@@ -107,6 +107,7 @@ def test_a_sweep_on_s3_keeps_everything_there_and_goes_on_there(launch, tmp_path
     assert repeat.hyperparameters == best.hyperparameters
     assert repeat.epochs_run == best.epochs_run
     assert repeat.seed != best.seed
+    assert json.loads(store.read_bytes("sweep.json"))["config"]["confirm"] == 1
     assert f"cnn with fresh seeds (1): IoU {repeat.val_iou:.3f} on average" in again.printed()
     assert list(filter(None, store.list())) == [  # Tune marks the folder by an empty name
         *("best/cnn/config.json", "best/cnn/model.keras", "curves.parquet", "gallery.parquet"),

@@ -69,7 +69,7 @@ def test_run_lengths_give_the_labels_back(tmp_path):
     output.finish()
     with (tmp_path / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["ImageId"] for row in rows] == ["a", "a", "a-2"]
+    assert [row["ImageId"] for row in rows] == ["a/1", "a/1", "a/2"]
     masks = [decode_runs(row["EncodedPixels"], (20, 30)) for row in rows[:2]]
     np.testing.assert_array_equal(paint(masks, (20, 30)), two_nuclei().labels)
     assert rows[2]["EncodedPixels"] == ""
@@ -77,11 +77,11 @@ def test_run_lengths_give_the_labels_back(tmp_path):
 
 def test_outlines_are_drawn_on_the_image(tmp_path):
     Output(tmp_path).add_all({"a": [(page(), two_nuclei()), (page(), nothing())]})
-    with Image.open(tmp_path / "overlays" / "a.png") as opened:
+    with Image.open(tmp_path / "overlays" / "a" / "1.png") as opened:
         drawn = np.asarray(opened)
-    assert drawn[2, 3].tolist() == [round(255 * part) for part in OUTLINE]
+    assert drawn[2, 3].tolist() == list(OUTLINE)
     assert drawn[4, 5].tolist() == drawn[0, 0].tolist() == [50, 50, 50]
-    assert (tmp_path / "overlays" / "a-2.png").exists()
+    assert (tmp_path / "overlays" / "a" / "2.png").exists()
 
 
 def test_nothing_at_all_leaves_tables_without_rows(tmp_path):

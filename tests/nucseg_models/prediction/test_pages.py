@@ -31,11 +31,23 @@ def test_a_stack_is_as_many_pages_as_it_has_planes(tmp_path, count):
     assert [page.intensity[0, 0] for page in found] == list(range(count))
 
 
-def test_the_channels_of_an_imagej_stack_are_not_pages(tmp_path):
-    stack = np.stack([np.stack([RAMP + n, RAMP + n + 10, RAMP + n + 20]) for n in range(2)])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_the_channels_of_an_imagej_stack_are_not_pages_and_none_is_lost(tmp_path, channels):
+    planes = [np.zeros_like(RAMP)] * (channels - 1)
+    stack = np.stack([np.stack([*planes, RAMP + n]) for n in range(2)])
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
     found = pages.read(tmp_path / "a.tif")
-    assert [page.intensity[0, 0] for page in found] == [10, 11]
+    assert [page.intensity[0, 0] for page in found] == [0, pytest.approx(1 / channels)]
+    assert all(page.image.max() == 255 for page in found)
+
+
+def test_a_compression_that_tifffile_lacks_is_read_by_pillow(tmp_path):
+    frames = [Image.fromarray(RAMP.astype(np.uint8) + n) for n in range(2)]
+    frames[0].save(
+        tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=frames[1:]
+    )
+    found = pages.read(tmp_path / "a.tif")
+    assert [page.intensity[0, 0] for page in found] == [0, 1]
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])
