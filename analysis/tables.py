@@ -12,7 +12,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 100  # characters that a text table fits into
+WIDTH = 120  # characters that a text table fits into
 FOLDED = 24  # characters: longer words are folded where the table gets too wide
 INDENTED: Any = {"initial_indent": "  ", "subsequent_indent": "    "}
 

@@ -43,8 +43,11 @@ def written(write_sweep, ten_trials, epoch_record, gallery_record, tmp_path_fact
         for n in range(1, 6)
     ]
     places = [
-        gallery_record(architecture="unet", trial_id="unet-1", hit=3, missed=1),
-        gallery_record(architecture="cnn", trial_id="cnn-3", hit=0),
+        gallery_record(architecture=name, trial_id=trial, image="f" * 64, **counts)
+        for name, trial, counts in (
+            ("unet", "unet-1", {"hit": 3, "missed": 1}),
+            ("cnn", "cnn-3", {"hit": 0}),
+        )
     ]
     folder = tmp_path_factory.mktemp("report")
     sweep = write_sweep(folder / "night", trials, epochs, gallery=places)
