@@ -79,7 +79,8 @@ def test_a_sweep_goes_on_after_ctrl_c_lost_workers_and_the_loss_of_its_driver(la
     assert epochs_told(second)["cnn-0000"][0] > 1
     assert epochs_told(second)["cnn-0000"] == sorted(set(epochs_told(second)["cnn-0000"]))
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("best", "curves.parquet", "summary.parquet", "sweep.json")
+        *("best", "curves.parquet", "gallery.parquet", "images.parquet"),
+        *("summary.parquet", "sweep.json"),
     ]
     assert last.left() == []
 

@@ -42,7 +42,7 @@ def finished(tmp_path_factory, launched_once):
 
 
 def test_columns_are_as_documented(finished):
-    for file in ("summary.parquet", "curves.parquet"):
+    for file in ("summary.parquet", "curves.parquet", "images.parquet", "gallery.parquet"):
         schema = pq.read_schema(finished.folder / file)
         assert {field.name: str(field.type) for field in schema} == documented(file)
 
@@ -68,7 +68,12 @@ def test_every_trial_has_its_row(finished):
 
 def test_completed_trials_are_measured_in_full(finished):
     completed = [row for row in rows(finished.folder) if row["architecture"] == "cnn"]
-    may_be_null = {"error", "git_commit", *(name for name in completed[0] if "test_" in name)}
+    may_be_null = {
+        "error",
+        "confirms",
+        "git_commit",
+        *(name for name in completed[0] if "test_" in name),
+    }
 
     for row in completed:
         assert row["status"] == "completed"
@@ -167,7 +172,8 @@ def test_nothing_else_is_left_no_file_and_no_process(finished):
 
     assert sorted(map(str, left)) == [
         *("best", "best/cnn", "best/cnn/config.json", "best/cnn/model.keras"),
-        *("curves.parquet", "summary.parquet", "sweep.json"),
+        *("curves.parquet", "gallery.parquet", "images.parquet"),
+        *("summary.parquet", "sweep.json"),
     ]
     assert finished.left() == []
 
