@@ -86,7 +86,7 @@ def labels_from_markers(
     Returns int32 (H, W) labels, each one connected, that cover exactly the foreground. Markers
     outside of it are ignored; a component of the foreground without a marker is one nucleus.
     """
-    return grow(ndimage.label(markers & foreground, EDGES)[0], foreground, probability)
+    return grow(components(markers & foreground), foreground, probability)
 
 
 def grow(
