@@ -113,7 +113,7 @@ FILLING = {str: "large", bool: False, int: 1, float: 0.5}
 
 def _table(row_type: type, rows: int, own: dict[str, object]) -> pa.Table:
     """A table of a row type with some columns given, and one value in all others."""
-    special = {"status": "completed", "backend": "tensorflow", "error": None}
+    special = {"status": "completed", "backend": "tensorflow", "error": None, "confirms": None}
     arrays = []
     for field in schema(row_type):
         kind = columns(row_type)[field.name][0]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,13 @@ from nucseg_models.prediction import pages
 from nucseg_models.prediction.pages import Page
 
 if TYPE_CHECKING:
-    from nucseg_models.prediction.output import Output, Segmented
+    from nucseg_models.prediction.output import Output
     from nucseg_models.prediction.winner import Segmentation, Winner
 
+    Found = tuple[Page, Future[Segmentation]]  # a page, and its nuclei once they are found
+
 SKIPPED, ASKED_WRONG, INTERRUPTED = 1, 2, 130  # exit statuses
+AHEAD = 4  # pages whose outputs wait in memory until their nuclei are found
 AT_ONCE = 16  # files that are read and written together, and pages that are segmented together
 MOST_BYTES = 1 << 26  # of such files, as they lie on the disk
 
@@ -107,21 +109,25 @@ def _predict(folder: Path, files: Mapping[str, Path], out: Path) -> int:
 def segment(winner: Winner, files: Mapping[str, Path], output: Output) -> int:
     """Read, segment and write, each while the others go on; how many files were skipped."""
     skipped = 0
-    with _progress() as progress, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    with _progress() as progress, _thread() as reader, _thread() as finder, _thread() as writer:
         task = progress.add_task("segmenting", total=len(files))
-        written = writer.submit(output.add_all, {})
+        written = writer.submit(_write, output, {})
         for group in _read_ahead(reader, files):
             bad = {name: read for name, read in group.items() if isinstance(read, DataError)}
             for error in bad.values():
                 progress.console.print(f"skipped: {error}", soft_wrap=True, markup=False)
             good = {name: read for name, read in group.items() if not isinstance(read, DataError)}
-            done = _segment(winner, good)
+            found = _segment(winner, good, finder)
             written.result()  # the group before; raises what went wrong there
-            written = writer.submit(output.add_all, done)
+            written = writer.submit(_write, output, found)
             skipped += len(bad)
             progress.advance(task, len(group))
         written.result()
     return skipped
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1)
 
 
 @contextmanager
@@ -191,15 +197,31 @@ def _read(files: Mapping[str, Path]) -> dict[str, list[Page] | DataError]:
     return found
 
 
-def _segment(winner: Winner, group: Mapping[str, list[Page]]) -> dict[str, Segmented]:
-    """Each file's pages with their nuclei; pages of several files go through together."""
+def _segment(
+    winner: Winner, group: Mapping[str, list[Page]], finder: ThreadPoolExecutor
+) -> dict[str, list[Found]]:
+    """Each file's pages with their nuclei, which are found while the network goes on.
+
+    Pages of several files go through the network together.
+    """
     pages_of_all = [page for read in group.values() for page in read]
-    found: list[Segmentation] = []
+    found: dict[int, Future[Segmentation]] = {}
     for first in range(0, len(pages_of_all), AT_ONCE):
         images = [page.image for page in pages_of_all[first : first + AT_ONCE]]
-        found += [nuclei for _, nuclei in sorted(winner.segment(images), key=itemgetter(0))]
-    in_order = zip(pages_of_all, found, strict=True)
+        unfinished: deque[Future[Segmentation]] = deque()
+        for index, output in winner.outputs(images):
+            found[first + index] = finder.submit(winner.nuclei, output)
+            unfinished.append(found[first + index])
+            if len(unfinished) > AHEAD:
+                unfinished.popleft().result()
+    in_order = zip(pages_of_all, (found[n] for n in range(len(found))), strict=True)
     return {name: list(islice(in_order, len(read))) for name, read in group.items()}
+
+
+def _write(output: Output, files: Mapping[str, list[Found]]) -> None:
+    output.add_all(
+        {name: [(page, nuclei.result()) for page, nuclei in found] for name, found in files.items()}
+    )
 
 
 if __name__ == "__main__":

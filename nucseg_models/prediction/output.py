@@ -15,15 +15,16 @@ import pyarrow.parquet
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.measure import regionprops_table
 from skimage.segmentation import find_boundaries
 
 from nucseg_models.data.run_length import COLUMNS, encode_runs
+from nucseg_models.instances import means
 from nucseg_models.prediction.pages import Page
 from nucseg_models.prediction.winner import Segmentation
 
 Segmented = Sequence[tuple[Page, Segmentation]]  # the pages of a file, each with its nuclei
 OUTLINE = (255, 217, 0)  # red, green, blue: yellow, seen on dark grounds and on stains
+FAST = 1  # of PNG's nine levels of compression: a third of the time of the usual 6, a sixth larger
 NUCLEI = pa.schema(
     [
         pa.field("image", pa.string()),
@@ -60,7 +61,8 @@ class Output:
             self._write(f"labels/{name}.tif", partial(_write_labels, found))
             for number, (page, nuclei) in enumerate(segmented, start=1):
                 place = name if len(segmented) == 1 else f"{name}/{number}"
-                self._write(f"overlays/{place}.png", _overlay(page, nuclei).save)
+                save = partial(_overlay(page, nuclei).save, compress_level=FAST)
+                self._write(f"overlays/{place}.png", save)
                 self._nuclei.append(_nuclei(name, number, page, nuclei))
                 self._runs.append(_runs(place, nuclei.labels))
 
@@ -104,23 +106,19 @@ def _write_labels(found: Sequence[Segmentation], path: Path) -> None:
 
 def _nuclei(name: str, number: int, page: Page, nuclei: Segmentation) -> pa.Table:
     """A row a nucleus, in the order of the labels."""
-    measured = regionprops_table(
-        nuclei.labels,
-        intensity_image=page.intensity,
-        properties=("label", "area", "centroid", "intensity_mean"),
-    )
-    count = len(measured["label"])
-    columns = {
+    labels, count = nuclei.labels, len(nuclei.certainty)
+    places = np.indices(labels.shape, np.float32)
+    values = {
         "image": [name] * count,
         "page": np.full(count, number),
-        "label": measured["label"],
-        "area": measured["area"].astype(np.int64),
-        "centroid_row": measured["centroid-0"],
-        "centroid_column": measured["centroid-1"],
-        "mean_intensity": measured["intensity_mean"],
+        "label": np.arange(1, count + 1),
+        "area": np.bincount(labels.ravel(), minlength=count + 1)[1:],
+        "centroid_row": means(places[0], labels),
+        "centroid_column": means(places[1], labels),
+        "mean_intensity": means(page.intensity, labels),
         "score": nuclei.certainty,
     }
-    arrays = [pa.array(columns[field.name]).cast(field.type) for field in NUCLEI]
+    arrays = [pa.array(values[field.name]).cast(field.type) for field in NUCLEI]
     return pa.Table.from_arrays(arrays, schema=NUCLEI)
 
 

@@ -49,14 +49,19 @@ class Winner:
         except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
             raise DataError(f"{folder}/model.keras can't be loaded: {error}") from error
 
-    def segment(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[int, Segmentation]]:
-        """Yield (index, nuclei) of each image uint8 (H, W, 3) of any size, not in order."""
+    def outputs(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[int, Any]]:
+        """Yield (index, what the network puts out) of each image uint8 (H, W, 3) of any size.
+
+        Not in order.
+        """
         normalised = [normalise(image) for image in images]
-        outputs = self.architecture.outputs(self.model, normalised, self.hyperparameters)
-        for index, output in outputs:
-            labels = self.architecture.postprocess(output, self.hyperparameters)
-            certainty = self.architecture.certainty(output, labels, self.hyperparameters)
-            yield index, Segmentation(labels, certainty)
+        yield from self.architecture.outputs(self.model, normalised, self.hyperparameters)
+
+    def nuclei(self, output: Any) -> Segmentation:
+        """The nuclei in what the network put out for an image."""
+        labels = self.architecture.postprocess(output, self.hyperparameters)
+        certainty = self.architecture.certainty(output, labels, self.hyperparameters)
+        return Segmentation(labels, certainty)
 
 
 def _description(folder: Path) -> dict[str, Any]:

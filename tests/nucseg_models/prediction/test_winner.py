@@ -25,7 +25,8 @@ def saved(tmp_path_factory, tiny):
 @pytest.mark.parametrize("name", nucseg_models.names())
 def test_every_architecture_segments_images_of_any_size(saved, name, nuclei):
     images = [nuclei.images[0], nuclei.images[1][:33, :47], np.zeros((300, 40, 3), np.uint8)]
-    found = dict(Winner(saved[name]).segment(images))
+    winner = Winner(saved[name])
+    found = {index: winner.nuclei(output) for index, output in winner.outputs(images)}
     assert sorted(found) == [0, 1, 2]
     for index, image in enumerate(images):
         labels, certainty = found[index].labels, found[index].certainty
