@@ -4,7 +4,7 @@ PYTHON = python3.11
 BIN = .venv/bin
 SWEEP = --arch all --trials 3 --max-epochs 6 --image-size 64 --results results
 
-.PHONY: help sweep test lint torch browser clean
+.PHONY: help sweep test test-cluster lint torch browser hosts clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -13,6 +13,8 @@ help:
 	@echo "make test    install, then lint, check types and run the tests (minutes)"
 	@echo "make lint    install, then only lint and check types"
 	@echo "make torch   install torch too, for its tests and --backend torch (gigabytes)"
+	@echo "make test-cluster test ray up, lost machines and S3 on made-up machines (root, minutes)"
+	@echo "make hosts   install what those machines are made of (needs root)"
 	@echo "make browser install Debian's Chromium, for the report's tests (needs root)"
 	@echo "make clean   delete .venv and the caches of the tools, not results"
 
@@ -21,6 +23,9 @@ sweep: .venv/installed
 
 test: lint
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+test-cluster: .venv/installed-test
+	$(BIN)/pytest --cluster tests/cluster
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -33,6 +38,10 @@ browser:
 	command -v chromium || { apt-get update -qq && \
 	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
+hosts:
+	command -v rsync && command -v ip && test -x /usr/sbin/sshd || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends openssh-server rsync iproute2; }
+
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -40,10 +49,11 @@ clean:
 .venv/installed: EXTRAS =
 .venv/installed-test: EXTRAS = [test]
 .venv/installed-torch: EXTRAS = [torch]
+.venv/installed-gpu: EXTRAS = [gpu]
 
 # A file that is newer than what it was installed from says that nothing is left to do. One called
 # .venv/unfinished says that an earlier install broke off and may have left half a package.
-.venv/installed .venv/installed-test .venv/installed-torch: pyproject.toml constraints.txt
+.venv/installed .venv/installed-test .venv/installed-torch .venv/installed-gpu: pyproject.toml constraints.txt
 	@if [ -e .venv/unfinished ] || ! $(BIN)/python -c \
 	    'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
 	    $(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \

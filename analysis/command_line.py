@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from analysis.load import AnalysisError
 from analysis.measures import COSTS, GAINS
 from analysis.tables import FORMATS
-from sweeps.storage import StorageError
+from sweeps.storage import StorageError, use_s3_endpoint
 
 ASKED_WRONG, INTERRUPTED = 2, 130  # exit statuses
 
@@ -23,6 +23,11 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         metavar="RESULTS",
         help="a sweep's folder, such as results/NAME, or one that holds such folders; "
         "s3://bucket/prefix too; a sweep may still be running",
+    )
+    parser.add_argument(
+        "--s3-endpoint",
+        metavar="URL",
+        help="the service that s3:// means (default: AWS_ENDPOINT_URL_S3, else Amazon's)",
     )
 
 
@@ -52,7 +57,10 @@ def run(
 ) -> int:
     """The exit status of a command; its errors go to standard error, a sentence each."""
     try:
-        command(parser.parse_args(arguments))
+        parsed = parser.parse_args(arguments)
+        if parsed.s3_endpoint:
+            use_s3_endpoint(parsed.s3_endpoint)
+        command(parsed)
         sys.stdout.flush()
     except (AnalysisError, StorageError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

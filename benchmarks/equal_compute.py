@@ -152,7 +152,7 @@ def tuned(
     """The post-processing that gives the best Data Science Bowl score on training images."""
     import optuna
 
-    from sweeps.searcher import distribution
+    from sweeps.study import distribution
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = {

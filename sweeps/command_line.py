@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from sweeps.config import OPTIONS, ConfigError, SweepConfig, check_installed, refuse
 from sweeps.options import Option, flag, folder_name, nearest, switch
 from sweeps.record import SWEEP_FILE
-from sweeps.storage import open_store
+from sweeps.storage import open_store, use_s3_endpoint
 
 # A resumed search goes on with these as they were, else its trials could not be compared.
 _FIXED_ON_RESUME = ("data", "image_size", "max_epochs", "pretrained", "seed")
@@ -40,6 +40,8 @@ def parse(argv: Sequence[str], architectures: Sequence[str]) -> SweepConfig:
     values = _from_command_line(argv, architectures)
     if "config" in values:
         values = _from_file(Path(values.pop("config"))) | values
+    if values.get("s3_endpoint"):
+        use_s3_endpoint(str(values["s3_endpoint"]))
     if values.get("resume"):
         values = _from_resumed(values) | values
     values["arch"] = _known_architectures(values.get("arch"), architectures)

@@ -147,6 +147,16 @@ class SweepConfig:
         str,
         Option(_MACHINES, one_of(*BACKENDS), "NAME", "Keras backend: tensorflow, jax or torch"),
     ] = "tensorflow"
+    address: Annotated[
+        str,
+        Option(
+            _MACHINES,
+            text,
+            "ADDRESS",
+            "Ray cluster to run on: auto (the one that this machine belongs to, else this machine "
+            "alone), local (this machine alone) or HOST:PORT",
+        ),
+    ] = "auto"
     concurrency: Annotated[
         int | None,
         Option(
@@ -185,6 +195,25 @@ class SweepConfig:
         str,
         Option(_RESULTS, text, "URI", "folder or s3:// URI that holds a folder for each sweep"),
     ] = "results"
+    s3_endpoint: Annotated[
+        str | None,
+        Option(
+            _RESULTS,
+            optional(text),
+            "URL",
+            "the service that s3:// means, if it is not Amazon's",
+            "AWS_ENDPOINT_URL_S3, else Amazon's",
+        ),
+    ] = None
+    optuna_journal: Annotated[
+        str | None,
+        Option(
+            _RESULTS,
+            optional(text),
+            "FILE",
+            "file of this machine that `optuna-dashboard FILE` shows while the sweep runs",
+        ),
+    ] = None
     name: Annotated[
         str,
         Option(
@@ -234,10 +263,15 @@ def check_installed(config: SweepConfig) -> None:
 def check_name_is_free(config: SweepConfig, results: Store) -> None:
     """Raise ConfigError where a new sweep would write over another; `results` is --results."""
     if not config.resume and results.child(config.name).exists(SWEEP_FILE):
-        raise ConfigError(
-            f"--name {config.name} is taken by an earlier sweep in {results.uri}: "
-            f"choose another name, or go on with it by --resume --name {config.name}"
-        )
+        raise name_is_taken(config)
+
+
+def name_is_taken(config: SweepConfig) -> ConfigError:
+    """What is wrong where another sweep has the name, and what would work."""
+    return ConfigError(
+        f"--name {config.name} is taken by an earlier sweep in {config.results}: choose another "
+        f"name, or go on with it by --resume --name {config.name}"
+    )
 
 
 def refuse(problems: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+import nucseg_models
 from sweeps.assignment import Assignment, trial_seed
 from sweeps.record import TrialRecord
 from sweeps.sweep import Sweep
@@ -33,6 +34,7 @@ def assignments(sweep: Sweep, waiting: Iterable[Assignment]) -> list[Assignment]
 def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
     """The best trial with another seed."""
     name = f"{best.trial_id}-again-{number}"
+    accepts = nucseg_models.get(best.architecture).accepts_pretrained()
     return Assignment(
         trial=name,
         architecture=best.architecture,
@@ -41,7 +43,7 @@ def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
         seed=trial_seed(sweep.config.seed, name),
         is_paper=best.is_paper,
         threads=max(1, int(sweep.config.cpus_per_trial)),
-        pretrained=sweep.pretrained,
+        pretrained=sweep.pretrained if accepts else None,
         confirms=best.trial_id,
     )
 
@@ -72,6 +74,10 @@ class GivenTrials(Searcher):
     ) -> None:
         """One less is running."""
         self._running.discard(trial_id)
+
+    def to_begin(self) -> int:
+        """How many trials are left to begin."""
+        return len(self._left)
 
     def is_done(self) -> bool:
         """Whether every trial has ended, and none is left to begin."""

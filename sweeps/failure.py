@@ -14,3 +14,8 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = type(error).__name__
     return f"{kind}: {lines[0]}"[:LONGEST] if lines else kind
+
+
+def is_lost_machine(error: BaseException) -> bool:
+    """Whether Ray says that a worker died with its whole machine, not by itself."""
+    return "its node has died" in str(error)

@@ -27,6 +27,11 @@ _Row = TypeVar("_Row", bound=Checked)
 _Winner = TypeVar("_Winner", ImageRecord, GalleryRecord)
 
 
+def _json(description: Mapping[str, Any]) -> bytes:
+    text = json.dumps(description, indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
 def _key(record: TrialRecord | EpochRecord) -> _Key:
     return record.architecture, record.trial_id
 
@@ -102,8 +107,11 @@ class Recorder:
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write sweep.json: what was asked (``config``), of what version, on what data."""
-        text = json.dumps(description, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-        self._store.write_bytes(SWEEP_FILE, text.encode())
+        self._store.write_bytes(SWEEP_FILE, _json(description))
+
+    def describe_first(self, description: Mapping[str, Any]) -> None:
+        """Write sweep.json of a new sweep; FileExistsError where there is one, of another."""
+        self._store.create_bytes(SWEEP_FILE, _json(description))
 
     def epoch(self, record: EpochRecord) -> None:
         """Keep one row of a curve; it is stored when a trial ends, or `curve_seconds` later."""

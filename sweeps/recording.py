@@ -15,7 +15,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from sweeps.assignment import Assignment
-from sweeps.failure import reason
+from sweeps.failure import is_lost_machine, reason
 from sweeps.progress import Progress
 from sweeps.record import EpochRecord, TrialRecord, canonical_json
 from sweeps.recorder import Recorder
@@ -163,12 +163,19 @@ class Recording(Callback):
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """The worker was lost; the trial will go on elsewhere, but what it cost is spent."""
-        name = trial.config["trial"]
+        """The worker was lost; the trial will go on elsewhere, but what it cost is spent.
+
+        Where its machine was lost, Tune is made to forget that: it is no fault of the trial.
+        """
+        name, error = trial.config["trial"], trial.get_pickled_error()
         if name in self._running:
             self._running[name].see()
             self._running[name].lost += 1
-            self._progress.message(f"{name}: its worker was lost, it will go on with another")
+            what = "worker"
+            if error and is_lost_machine(error):
+                trial.run_metadata.num_failures -= 1
+                what = "machine"
+            self._progress.message(f"{name}: its {what} was lost, it will go on with another")
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

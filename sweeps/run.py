@@ -12,7 +12,7 @@ import nucseg_models
 from nucseg_models.data import DataError
 from sweeps import provenance
 from sweeps.command_line import parse
-from sweeps.config import ConfigError, SweepConfig, check_name_is_free
+from sweeps.config import ConfigError, SweepConfig, check_name_is_free, name_is_taken
 from sweeps.inputs import Inputs, read, weights_path
 from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
@@ -47,7 +47,6 @@ def _run(config: SweepConfig) -> int:
     pretrained = weights_path(config, accepted=accepted)
     inputs = read(config)
     recorder = _recorder(store)
-    recorder.describe(_gone_on(config, store) if config.resume else _description(config, inputs))
     progress = Progress(
         config.arch,
         config.trials + config.confirm,
@@ -55,11 +54,7 @@ def _run(config: SweepConfig) -> int:
         quiet=config.quiet,
         earlier=recorder.trials,
     )
-    try:
-        whole = _search(Sweep(config, inputs, store, recorder, progress, pretrained, started))
-    except KeyboardInterrupt:  # while Ray started or winners were saved; Tune hears the others
-        whole = False
-        recorder.flush()
+    whole = _search(Sweep(config, inputs, store, recorder, progress, pretrained, started))
     return _say_the_end(config, store, recorder, whole=whole)
 
 
@@ -75,11 +70,22 @@ def _search(sweep: Sweep) -> bool:
     """Search, and show how it goes; whether all trials came to their end."""
     silence_ray()
     # Ray takes seconds to import: not before all that was asked is known to be right.
+    from sweeps.cluster import check_results_are_shared, ray_running  # noqa: PLC0415
     from sweeps.search import search  # noqa: PLC0415
+    from sweeps.study import begin_journal  # noqa: PLC0415
 
+    config, store = sweep.config, sweep.store
     with sweep.progress as progress:
-        progress.message(_opening(sweep.config, sweep.inputs))
-        return search(sweep)
+        progress.message(_opening(config, sweep.inputs))
+        with ray_running(config) as resources:
+            check_results_are_shared(store)
+            begin_journal(config)
+            _describe(sweep)
+            try:
+                return search(sweep, resources)
+            except KeyboardInterrupt:  # while winners were saved; Tune hears the others
+                sweep.recorder.flush()
+                return False
 
 
 def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole: bool) -> int:
@@ -107,6 +113,19 @@ def _opening(config: SweepConfig, inputs: Inputs) -> str:
     )
 
 
+def _describe(sweep: Sweep) -> None:
+    """Write sweep.json, the first file of a sweep; when it goes on, with what is asked now."""
+    if sweep.config.resume:
+        described = json.loads(sweep.store.read_bytes(SWEEP_FILE))
+        config = {**sweep.config.to_json(), "resume": False}
+        sweep.recorder.describe({**described, "config": config})
+        return
+    try:
+        sweep.recorder.describe_first(_description(sweep.config, sweep.inputs))
+    except FileExistsError:
+        raise name_is_taken(sweep.config) from None
+
+
 def _description(config: SweepConfig, inputs: Inputs) -> dict[str, Any]:
     """The content of sweep.json."""
     return {
@@ -117,12 +136,6 @@ def _description(config: SweepConfig, inputs: Inputs) -> dict[str, Any]:
         "versions": provenance.versions(),
         "started_at": datetime.now(UTC).isoformat(),
     }
-
-
-def _gone_on(config: SweepConfig, store: Store) -> dict[str, Any]:
-    """The content of sweep.json with what is asked now: more trials, say."""
-    described: dict[str, Any] = json.loads(store.read_bytes(SWEEP_FILE))
-    return {**described, "config": {**config.to_json(), "resume": False}}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """S3, and services that speak its protocol, as a `Store`. Credentials by boto3's usual chain.
 
-``AWS_ENDPOINT_URL`` names another service than Amazon's. Requests are tried up to five times.
+``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` names another service than Amazon's. Requests
+are tried up to five times.
 """
 
 # ruff: noqa: D102 - what a method does is said once, in Store
@@ -51,6 +52,10 @@ _REASONS |= dict.fromkeys(
 )
 
 
+class _ExistsError(Exception):
+    """The object is there, or is being written by another."""
+
+
 @dataclass(frozen=True)
 class S3Store(Store):
     """The objects below ``s3://bucket/prefix``; `prefix` has no slash at its ends, or is empty."""
@@ -83,6 +88,16 @@ class S3Store(Store):
     def write_bytes(self, name: str, data: bytes) -> None:
         with _explained(f"{self.uri}/{name} can't be written"):
             self._client.put_object(Bucket=self.bucket, Key=self._key(name), Body=data)
+
+    def create_bytes(self, name: str, data: bytes) -> None:
+        try:
+            with _explained(f"{self.uri}/{name} can't be written"):
+                self._client.put_object(
+                    Bucket=self.bucket, Key=self._key(name), Body=data, IfNoneMatch="*"
+                )
+        except _ExistsError:  # or the answer to a request was lost, and it was sent again
+            if self.read_bytes(name) != data:
+                raise FileExistsError(f"{self.uri}/{name} exists") from None
 
     def write_file(self, name: str, path: Path) -> None:
         with path.open("rb") as source, _explained(f"{self.uri}/{name} can't be written"):
@@ -196,6 +211,8 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except aws.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
+        if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise _ExistsError from None
         if code in ("NoSuchKey", "404"):
             raise FileNotFoundError(f"{what}: there is no such object") from None
         raise StorageError(f"{what}: {_REASONS.get(code, error)}") from error

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from nucseg_models.architecture import Architecture
-from nucseg_models.search_space import Distribution, Float, Int
 from sweeps.assignment import (
     DEFAULT_EPOCHS,
     Assignment,
@@ -30,6 +24,7 @@ from sweeps.assignment import (
     trial_seed,
 )
 from sweeps.config import SweepConfig
+from sweeps.study import distribution, sampler, storage
 
 LAST_SHARE = 0.1  # no trial begins in the last tenth of the time budget: it could not learn much
 
@@ -82,7 +77,8 @@ class StudyPerArchitecture(Searcher):
         self._config, self._deadline, self._pretrained = config, deadline, pretrained
         self._begun_at = time.time()
         past, waiting = list(past), list(waiting)
-        self._branches = {a.name: _branch(a, config, past, waiting) for a in architectures}
+        kept = storage(config)
+        self._branches = {a.name: _branch(a, config, past, waiting, kept) for a in architectures}
         self._running: dict[str, tuple[Branch, optuna.Trial]] = {}
 
     def set_search_properties(
@@ -132,6 +128,11 @@ class StudyPerArchitecture(Searcher):
             branch.study.tell(trial, state=TrialState.FAIL)
         else:
             branch.study.tell(trial, state=TrialState.PRUNED)
+
+    def to_begin(self) -> int:
+        """How many trials are left to begin, if there is time for all."""
+        branches = self._branches.values()
+        return sum(self._config.trials - each.begun + len(each.waiting) for each in branches)
 
     def is_done(self) -> bool:
         """Whether every trial has ended, and none is left to begin."""
@@ -186,6 +187,7 @@ def _branch(
     config: SweepConfig,
     past: Iterable[PastTrial],
     waiting: Iterable[Assignment],
+    kept: BaseStorage,
 ) -> Branch:
     """A study that knows what ended, and will try in turn: what was cut off, the paper's row,
     the known good starts. The last two only as far as they have not begun.
@@ -202,7 +204,12 @@ def _branch(
     begun = 1 + max(map(trial_number, names), default=-1)
     # Seeded by how far it has come: a search that is resumed must not draw the same again.
     seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
-    study = optuna.create_study(direction="maximize", sampler=_sampler(config, seed))
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=sampler(config, seed),
+        storage=kept,
+        study_name=f"{config.name}-{architecture.name}",
+    )
     study.add_trials([_as_told(trial, space) for trial in ended])
     starts = (architecture.paper, *architecture.starts)[begun:]
     for start in (*(trial.hyperparameters for trial in cut_off), *starts):
@@ -230,29 +237,3 @@ def _scores(branch: Branch, trial: optuna.Trial) -> Mapping[int, float]:
 
 def _is_number(score: Any) -> bool:
     return score is not None and math.isfinite(score)
-
-
-def distribution(declared: Distribution) -> BaseDistribution:
-    """A declared range, in Optuna's terms."""
-    if isinstance(declared, Float):
-        return FloatDistribution(declared.low, declared.high, log=declared.log)
-    if isinstance(declared, Int):
-        return IntDistribution(declared.low, declared.high, log=declared.log)
-    return CategoricalDistribution(declared.options)
-
-
-def _sampler(config: SweepConfig, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler that ``--sampler`` names; a third of the trials at random before it models."""
-    random_trials = min(10, max(2, config.trials // 3))
-    makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=random_trials),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=random_trials),
-        "cmaes": lambda: optuna.samplers.CmaEsSampler(
-            seed=seed, n_startup_trials=random_trials, warn_independent_sampling=False
-        ),
-        "nsgaii": lambda: optuna.samplers.NSGAIISampler(seed=seed),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return makers[config.sampler]()

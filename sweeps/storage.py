@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,13 @@ class Store(ABC):
     @abstractmethod
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file, in place of an earlier one of that name."""
+
+    @abstractmethod
+    def create_bytes(self, name: str, data: bytes) -> None:
+        """Write a file that is not there yet; of several writers at once one alone succeeds.
+
+        Raises FileExistsError where it is there.
+        """
 
     @abstractmethod
     def write_file(self, name: str, path: Path) -> None:
@@ -80,6 +88,13 @@ def open_store(uri: str | Path) -> Store:
     if str(uri).startswith("s3://"):
         return _s3_store(str(uri))
     raise StorageError(f"storage must be a local path or s3://bucket/prefix, not {uri}")
+
+
+def use_s3_endpoint(url: str) -> None:
+    """Let ``s3://`` mean another service than Amazon's, in this process and those it starts."""
+    if not url.startswith(("http://", "https://")):
+        raise StorageError(f"--s3-endpoint must be http://HOST:PORT or https://HOST, not {url}")
+    os.environ["AWS_ENDPOINT_URL_S3"] = url
 
 
 def fetch(uri: str | Path, cache: Path) -> Path:
@@ -130,11 +145,19 @@ class LocalStore(Store):
     def write_bytes(self, name: str, data: bytes) -> None:
         self._write(name, io.BytesIO(data))
 
+    def create_bytes(self, name: str, data: bytes) -> None:
+        try:
+            self._write(name, io.BytesIO(data), _appear_first)
+        except _ExistsError:
+            raise FileExistsError(f"{self.folder / name} exists") from None
+
     def write_file(self, name: str, path: Path) -> None:
         with path.open("rb") as source:
             self._write(name, source)
 
-    def _write(self, name: str, source: BinaryIO) -> None:
+    def _write(
+        self, name: str, source: BinaryIO, appear: Callable[[Path, Path], None] = os.replace
+    ) -> None:
         path = self.folder / checked_name(name)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
         try:
@@ -143,12 +166,13 @@ class LocalStore(Store):
                 shutil.copyfileobj(source, file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            appear(temporary, path)
             _sync_folder(path.parent)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise StorageError(f"{path} can't be written: {error.strerror}") from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def read_bytes(self, name: str) -> bytes:
         path = self.folder / checked_name(name)
@@ -173,6 +197,18 @@ class LocalStore(Store):
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"{path} can't be removed: {error.strerror}") from error
+
+
+class _ExistsError(Exception):
+    """Another was there first."""
+
+
+def _appear_first(temporary: Path, path: Path) -> None:
+    """Give a file its name; unlike a rename, a link spares what has the name already."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise _ExistsError from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ray import tune
 import nucseg_models
 from nucseg_models import device
 from nucseg_models.data import Dataset
+from nucseg_models.data.cache import cache_root
 from nucseg_models.evaluation import Evaluation
 from nucseg_models.metrics import PixelScores
 from nucseg_models.training import EpochReport, TrainingRun
@@ -20,13 +21,16 @@ from nucseg_models.workshop import Workshop
 from sweeps.assignment import Assignment
 from sweeps.checkpoints import CURVE
 from sweeps.failure import reason
+from sweeps.weights import Weights
 
 # Kept warm from trial to trial: a worker builds a training graph once where shapes allow.
 WORKSHOP = Workshop()
 _prepared: set[int] = set()
 
 
-def run_trial(config: dict[str, Any], *, train: Dataset, validation: Dataset) -> None:
+def run_trial(
+    config: dict[str, Any], *, train: Dataset, validation: Dataset, weights: Weights | None
+) -> None:
     """Ray Tune's trainable. A failure is reported as a result with an `error`, not raised, so
     that the worker stays warm and the sweep goes on.
     """
@@ -36,6 +40,9 @@ def run_trial(config: dict[str, Any], *, train: Dataset, validation: Dataset) ->
         _prepared.add(assignment.threads)
     device.restart_peak_memory()
     try:
+        if weights and assignment.pretrained:
+            path = weights.placed(cache_root(None))
+            assignment = replace(assignment, pretrained=str(path))
         _train(assignment, train, validation)
     except Exception as error:  # whatever goes wrong in one trial must not end the sweep
         tune.report({"error": reason(error), "device": device.name()})

@@ -34,6 +34,11 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test-cluster` asks for tests/cluster, which need root and minutes."""
+    parser.addoption("--cluster", action="store_true", help="run the tests on made-up machines")
+
+
 @pytest.fixture(scope="session")
 def trial_record() -> Callable[..., TrialRecord]:
     """Makes a valid completed row; arguments replace its values."""

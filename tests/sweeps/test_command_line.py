@@ -1,6 +1,7 @@
 """Options from the command line, a config file and an earlier sweep."""
 
 import json
+import os
 import re
 
 import pytest
@@ -33,14 +34,19 @@ def test_defaults_are_those_promised():
         assert getattr(config, unset) is None
 
 
-def test_every_option_can_be_given():
+def test_every_option_can_be_given(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")
     config = parsed(
         "--arch unet cnn --trials 3 --max-epochs 2 --time-budget 1h30m --image-size 128 "
         "--confirm 3 "
         "--pretrained imagenet --data d --test-data t --skip-bad-images --sampler cmaes "
         "--scheduler hyperband --seed 7 --backend tensorflow --concurrency 2 --cpus-per-trial 0.5 "
-        "--gpus-per-trial 0.25 --usd-per-hour 0.53 --results s3://b/p --name n --quiet"
+        "--gpus-per-trial 0.25 --usd-per-hour 0.53 --results s3://b/p --name n --quiet "
+        "--address 10.0.0.1:6379 --s3-endpoint http://10.0.0.2:8333 "
+        "--optuna-journal night.journal"
     )
+
+    assert os.environ["AWS_ENDPOINT_URL_S3"] == "http://10.0.0.2:8333"
 
     assert config.to_json() == {
         "arch": ["unet", "cnn"],
@@ -57,11 +63,14 @@ def test_every_option_can_be_given():
         "scheduler": "hyperband",
         "seed": 7,
         "backend": "tensorflow",
+        "address": "10.0.0.1:6379",
         "concurrency": 2,
         "cpus_per_trial": 0.5,
         "gpus_per_trial": 0.25,
         "usd_per_hour": 0.53,
         "results": "s3://b/p",
+        "s3_endpoint": "http://10.0.0.2:8333",
+        "optuna_journal": "night.journal",
         "name": "n",
         "resume": False,
         "quiet": True,

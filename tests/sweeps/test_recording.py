@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, RayActorError
 from rich.console import Console
 
 import nucseg_models
@@ -83,12 +83,15 @@ class Desk:
     lines: io.StringIO
     clock: list[float]
 
-    def tell(self, event: str, assignment: Assignment, *, after: float = 0, **info: Any) -> None:
-        """An event of Tune's, `after` seconds."""
+    def tell(self, event: str, assignment: Assignment, *, after: float = 0, **info: Any) -> Any:
+        """An event of Tune's, `after` seconds; what Tune keeps of a trial that failed once."""
         self.clock[0] += after
-        error = info.pop("error", None)
-        trial = SimpleNamespace(config=assignment.to_config(), get_pickled_error=lambda: error)
+        error, kept = info.pop("error", None), SimpleNamespace(num_failures=1)
+        trial = SimpleNamespace(
+            config=assignment.to_config(), get_pickled_error=lambda: error, run_metadata=kept
+        )
         getattr(self.recording, event)(0, [], trial, **info)
+        return kept
 
     def running(self) -> list[str]:
         kept = json.loads(self.store.read_bytes(RUNNING_FILE))
@@ -207,6 +210,15 @@ def test_work_that_was_lost_and_repeated_is_counted_and_its_epochs_keep_their_fi
     assert desk.recorder.trials[0].workers_lost == 1
     assert desk.lines.getvalue().count("started") == 1
     assert "cnn-0000: its worker was lost" in desk.lines.getvalue()
+
+
+def test_a_lost_machine_does_not_count_as_a_failure_of_the_trial_but_a_dead_worker_does(desk):
+    lost = RayActorError(error_msg="The actor died because its node has died. Node Id: 0123")
+    desk.tell("on_trial_start", assigned())
+
+    assert desk.tell("on_trial_recover", assigned(), error=ActorDiedError()).num_failures == 1
+    assert desk.tell("on_trial_recover", assigned(), error=lost).num_failures == 0
+    assert "cnn-0000: its machine was lost" in desk.lines.getvalue()
 
 
 def test_running_json_holds_what_has_begun_and_not_ended(desk):

@@ -1,11 +1,13 @@
 """S3 as a store: what only S3 has; a real service answers, not an imitation."""
 
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sweeps.s3_store import S3Store
-from sweeps.storage import StorageError, fetch, open_store
+from sweeps.storage import StorageError, fetch, open_store, use_s3_endpoint
 
 
 def test_the_root_of_a_bucket_is_a_store(s3_admin):
@@ -21,6 +23,32 @@ def check_fails(uri, sentence):
     with pytest.raises(StorageError, match=sentence) as caught:
         open_store(uri).check_writable()
     assert "\n" not in str(caught.value)
+
+
+def test_another_service_can_be_named(s3_server, monkeypatch):
+    s3_server.use(monkeypatch, s3_server.admin)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")  # to be as it was after the test
+    use_s3_endpoint(s3_server.endpoint)
+
+    open_store("s3://sweeps/x").check_writable()
+
+
+def test_another_service_must_be_a_web_address():
+    with pytest.raises(StorageError, match=r"must be http://HOST:PORT or https://HOST, not s3\."):
+        use_s3_endpoint("s3.example")
+
+
+def test_the_wrong_region_is_told(s3_admin):
+    class Refusing:
+        """As Amazon answers; SeaweedFS has no regions."""
+
+        def put_object(self, **_):
+            answer = {"Error": {"Code": "PermanentRedirect", "Message": "use the other endpoint"}}
+            raise ClientError(answer, "PutObject")
+
+    with patch.object(S3Store, "_client", Refusing()):
+        check_fails("s3://sweeps/x", "the bucket is in another region: set AWS_DEFAULT_REGION")
 
 
 def test_missing_credentials_are_told(s3_server, monkeypatch):

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +38,21 @@ def test_writing_again_replaces_the_whole(store):
 
     assert store.read_bytes("file") == b"short"
     assert store.list() == ["file"]
+
+
+def test_a_file_is_created_once_and_only_by_one_of_many(store):
+    def create(number):
+        try:
+            store.create_bytes("first.json", f"by {number}".encode())
+        except FileExistsError as error:
+            assert "first.json exists" in str(error)
+            return None
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        (winner,) = [number for number in pool.map(create, range(8)) if number is not None]
+    assert store.read_bytes("first.json") == f"by {winner}".encode()
+    assert store.list() == ["first.json"]
 
 
 def test_a_file_of_any_size_can_be_copied_in(store, tmp_path):

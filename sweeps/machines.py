@@ -1,0 +1,89 @@
+"""Machines that come and go while a sweep runs: said, and asked for while trials wait for room."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.util.placement_group import PlacementGroup
+
+from sweeps import cluster
+from sweeps.cluster import Bundle
+from sweeps.progress import Progress
+
+SECONDS = 2.0  # between two looks at the cluster
+
+
+class Machines(Callback):
+    """Shows how many machines there are, and holds the cluster to as many as the trials need.
+
+    Tune asks for room for one trial more than it has, so a cluster would grow by one machine
+    after another, each minutes later. Here all that is missing is asked for at once: by placement
+    groups, which Ray forgets if the sweep dies, so that the machines end when they are idle.
+    """
+
+    def __init__(self, bundle: Bundle, trials: int, limit: int | None, progress: Progress) -> None:
+        """`trials` are to run, at most `limit` at once, each with the resources of `bundle`."""
+        self._bundle = {name: amount for name, amount in bundle.items() if amount}
+        self._left, self._limit, self._progress = trials, limit, progress
+        self._asked: list[PlacementGroup] = []
+        self._seen: list[Bundle] = []
+        self._next = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: see `sweeps.recording.Recording`."""
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Look at the cluster now and then."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + SECONDS
+        there = sorted(cluster.machines(), key=str)
+        if len(there) != len(self._seen):
+            self._progress.message(self._described(there))
+        self._seen = there
+        self._ask(self._missing(there))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """One trial less to find room for."""
+        self._left -= 1
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """One trial less to find room for."""
+        self._left -= 1
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Nothing more is needed."""
+        self._ask(0)
+
+    def _described(self, there: list[Bundle]) -> str:
+        cores, gpus = (int(sum(each.get(name, 0) for each in there)) for name in ("CPU", "GPU"))
+        many = f"{len(there)} machines" if len(there) > 1 else "1 machine"
+        room = cluster.places(self._bundle, there)
+        return f"{many}: {cores} CPU cores, {gpus} GPUs, room for {room} trials at once"
+
+    def _missing(self, there: list[Bundle]) -> int:
+        """For how many trials there is no room, though the cluster may grow to have it."""
+        most = cluster.places(self._bundle, [*there, *cluster.may_join()])
+        wanted = min(self._left, most, self._limit or self._left)
+        return max(0, wanted - cluster.places(self._bundle, there))
+
+    def _ask(self, missing: int) -> None:
+        """Hold `missing` requests open; one that was granted has done its work."""
+        open_ones = [group for group in self._asked if not _granted(group)]
+        for group in {*self._asked} - {*open_ones[:missing]}:
+            ray.util.remove_placement_group(group)
+        new = [ray.util.placement_group([self._bundle]) for _ in range(missing - len(open_ones))]
+        self._asked = open_ones[:missing] + new
+
+
+def _granted(group: PlacementGroup) -> bool:
+    return bool(ray.util.placement_group_table(group).get("state") == "CREATED")

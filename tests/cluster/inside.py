@@ -1,0 +1,98 @@
+"""What tests do on a made-up host, where alone its network can be reached: `python inside.py ...`.
+
+bucket NAME           wait for the S3 service, make a bucket
+fetch URI FOLDER      copy all files below an s3:// URI
+account               make what an AWS account needs for cluster.yaml; prints a subnet and an image
+watch FILE            write down, twice a second, the machines that EC2 has; until it is ended
+terminate ADDRESS     end the machine of that address, as EC2 does with spot machines
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def bucket(name: str) -> None:
+    s3 = boto3.client("s3")
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            s3.create_bucket(Bucket=name)
+            s3.put_object(Bucket=name, Key="ready", Body=b"")
+            return
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+def fetch(uri: str, folder: str) -> None:
+    from sweeps.storage import open_store  # noqa: PLC0415 - the other commands need it not
+
+    store = open_store(uri)
+    for name in filter(None, store.list()):
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(store.read_bytes(name))
+
+
+def account() -> None:
+    ec2, iam = boto3.client("ec2"), boto3.client("iam")
+    for role in ("nucseg-head", "nucseg-worker"):
+        policy = f"{role.removeprefix('nucseg-')}-policy.json"
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=_document("trust-policy.json"))
+        iam.put_role_policy(RoleName=role, PolicyName=role, PolicyDocument=_document(policy))
+        iam.create_instance_profile(InstanceProfileName=role)
+        iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+    vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.64.0/18")["Subnet"]["SubnetId"]
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    print(json.dumps({"subnet": subnet, "image": image}))
+
+
+def _document(name: str) -> str:
+    return (PROJECT / "docs" / "aws" / name).read_text().replace("YOUR-BUCKET", "sweeps")
+
+
+def _machines() -> list[dict[str, Any]]:
+    found = boto3.client("ec2").describe_instances()["Reservations"]
+    return [
+        {
+            "id": machine["InstanceId"],
+            "state": machine["State"]["Name"],
+            "address": machine.get("PrivateIpAddress"),
+            "type": machine["InstanceType"],
+            "spot": machine.get("InstanceLifecycle") == "spot",
+            "profile": machine.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2],
+        }
+        for reservation in found
+        for machine in reservation["Instances"]
+    ]
+
+
+def watch(file: str) -> None:
+    path = Path(file)
+    while True:
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(_machines()))
+        unfinished.replace(path)
+        time.sleep(0.5)
+
+
+def terminate(address: str) -> None:
+    (machine,) = (each["id"] for each in _machines() if each["address"] == address)
+    boto3.client("ec2").terminate_instances(InstanceIds=[machine])
+
+
+if __name__ == "__main__":
+    commands = {each.__name__: each for each in (bucket, fetch, account, watch, terminate)}
+    commands[sys.argv[1]](*sys.argv[2:])

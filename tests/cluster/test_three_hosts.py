@@ -1,0 +1,107 @@
+"""`ray up` with the provider `local`: a sweep spread over machines outlives the loss of each."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.cluster.conftest import ENVIRONMENT, INSIDE, Log
+from tests.cluster.hosts import PROJECT
+
+HEAD, WORKERS = "10.77.0.2", ["10.77.0.3", "10.77.0.4"]
+SWEEP = (
+    "cd nucseg-sweeps && python sweeps/run.py --arch cnn --trials 8 --max-epochs 20 "
+    "--scheduler none --image-size 64 --results s3://sweeps/three --name night"
+)
+
+
+@pytest.fixture
+def cluster_file(network, control):
+    """cluster-local.yaml as shipped, but for what it tells a person to change, and for memory."""
+    asked = yaml.safe_load((PROJECT / "cluster-local.yaml").read_text())
+    asked["provider"] |= {"head_ip": HEAD, "worker_ips": WORKERS}
+    asked["auth"] = {"ssh_user": "root", "ssh_private_key": str(network.key)}
+    asked["file_mounts"]["~/nucseg-sweeps"] = str(PROJECT)
+    for which, cores in (("head", ""), ("worker", " --num-cpus=1")):
+        asked[f"{which}_start_ray_commands"] = [
+            command.replace("ray start", f"ray start --object-store-memory=200000000{cores}")
+            for command in asked[f"{which}_start_ray_commands"]
+        ]
+    path = network.folder / "cluster.yaml"
+    path.write_text(yaml.safe_dump(asked))
+    return path
+
+
+@pytest.fixture
+def machines(network, control, installed):
+    """A head and two workers, switched on, with nothing running."""
+    found = [network.add(address, ENVIRONMENT) for address in (HEAD, *WORKERS)]
+    for host in found:
+        installed(host)
+    return found
+
+
+def test_a_sweep_on_three_machines_survives_a_cut_link_and_a_killed_agent(
+    network, control, machines, cluster_file, say
+):
+    head, first, second = machines
+    begun = time.monotonic()
+    control.shell(f"RAY_UP_enable_autoscaler_v2=0 ray up -y {cluster_file}")
+    say(f"ray up: {time.monotonic() - begun:.0f} s")
+
+    log = Log(network.folder / "sweep.log")
+    sweep = control.start(f"ray exec {cluster_file} '{SWEEP}'", log.path)
+    log.wait_for(lambda text: re.search("cnn-0000: epoch .* cnn-0001: epoch", text, re.S), 240)
+    say(f"ray up to first epochs on both workers: {time.monotonic() - begun:.0f} s")
+
+    second.cut()
+    say(f"cut link, noticed after {lost(log, 1):.0f} s")
+    first.kill_raylet()
+    say(f"killed agent, noticed after {lost(log, 2):.0f} s")
+    epochs = len(re.findall("epoch", log.text()))
+    again = log.wait_for(lambda text: len(re.findall("epoch", text)) > epochs, 240)
+    say(f"both workers lost, training again after {again:.0f} s more")
+
+    assert sweep.wait(timeout=400) == 0, log.text()
+    assert "3 machines: 2 CPU cores, 0 GPUs, room for 2 trials at once" in log.text()
+    assert "Traceback" not in log.text()
+    everything_is_there(control, network.folder / "fetched")
+    a_wrong_token_is_refused(head)
+
+    control.shell(f"RAY_UP_enable_autoscaler_v2=0 ray down -y {cluster_file}")
+    assert head.shell("pgrep -x raylet", check=False) == ""
+
+
+def lost(log: Log, times: int) -> float:
+    """Seconds until the sweep has said so often that a machine was lost."""
+    return log.wait_for(lambda text: text.count("its machine was lost") >= times, 120)
+
+
+def everything_is_there(control, folder: Path) -> None:
+    control.shell(f"python {INSIDE} fetch s3://sweeps/three/night {folder}")
+    rows = pq.read_table(folder / "summary.parquet").to_pylist()
+    curves = pq.read_table(folder / "curves.parquet").to_pylist()
+    assert sorted(row["trial_id"] for row in rows) == [f"cnn-{n:04d}" for n in range(8)]
+    assert {row["status"] for row in rows} == {"completed"}
+    assert sum(row["workers_lost"] for row in rows) >= 2
+    for row in rows:
+        told = [each["epoch"] for each in curves if each["trial_id"] == row["trial_id"]]
+        assert sorted(told) == list(range(1, row["epochs_planned"] + 1))
+    assert (folder / "best" / "cnn" / "model.keras").exists()
+    assert not (folder / "running.json").exists()
+
+
+def a_wrong_token_is_refused(head) -> None:
+    said = head.shell(
+        "cd nucseg-sweeps; RAY_AUTH_TOKEN=wrong python sweeps/run.py --arch cnn --trials 1 "
+        f"--results s3://sweeps/refused --address {HEAD}:6379 2>&1; echo status $?"
+    )
+    assert "can't be joined" in said
+    assert "same token" in said
+    assert "Traceback" not in said
+    assert said.endswith("status 2\n")

@@ -1,0 +1,143 @@
+"""What a cluster offers, and what a sweep may use of it. On many machines: tests/cluster."""
+
+import stat
+from types import SimpleNamespace
+
+import pytest
+import ray
+import yaml
+
+from sweeps import cluster
+from sweeps.config import ConfigError, SweepConfig
+from sweeps.machines import Machines
+from sweeps.quiet import silence_ray
+from sweeps.storage import open_store
+
+HOME_OF_TWO_GPUS = {
+    "head_node_type": "head",
+    "max_workers": 3,
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}},
+        "t4": {"resources": {"CPU": 4, "GPU": 1}, "max_workers": 2},
+        "cpu": {"resources": {"CPU": 8}},
+    },
+}
+
+
+def asked(**options):
+    return SweepConfig(arch="cnn", name="night", address="local", **options)
+
+
+class Heard(list):
+    """A progress display that only remembers."""
+
+    def message(self, text):
+        self.append(text)
+
+
+@pytest.fixture(scope="module")
+def running():
+    """A Ray of this machine."""
+    silence_ray()
+    with cluster.ray_running(asked()):
+        yield
+
+
+@pytest.fixture
+def may_grow(running, monkeypatch, tmp_path):
+    """The same, taken for a cluster that may grow by two GPUs, with the file of `ray up`."""
+    (tmp_path / "bootstrap.yaml").write_text(yaml.safe_dump(HOME_OF_TWO_GPUS, sort_keys=False))
+    monkeypatch.setattr(cluster, "BOOTSTRAP", tmp_path / "bootstrap.yaml")
+    monkeypatch.setattr(cluster, "_joined", lambda: True)
+
+
+def test_a_trial_has_room_where_all_that_it_needs_is_on_one_machine():
+    machines = [{"CPU": 4, "GPU": 1}, {"CPU": 3}, {}]
+
+    assert cluster.places({"CPU": 1, "GPU": 0}, machines) == 7
+    assert cluster.places({"CPU": 2, "GPU": 0}, machines) == 3
+    assert cluster.places({"CPU": 1, "GPU": 1}, machines) == 1
+    assert cluster.places({"CPU": 1, "GPU": 0.25}, machines) == 4
+    assert cluster.places({"CPU": 5, "GPU": 0}, machines) == 0
+
+
+def test_a_ray_of_its_own_can_not_grow(running):
+    assert cluster.may_join() == []
+
+
+def test_a_cluster_may_grow_by_the_workers_of_its_file(may_grow):
+    assert cluster.may_join() == [{"CPU": 4, "GPU": 1}] * 2 + [{"CPU": 8}] * 3
+
+
+def test_a_trial_gets_a_gpu_where_one_may_come_and_none_elsewhere(running, may_grow):
+    assert cluster._bundle(asked()) == {"CPU": 1, "GPU": 1}
+    assert cluster._bundle(asked(gpus_per_trial=0.5)) == {"CPU": 1, "GPU": 0.5}
+
+
+def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_is_tried(running):
+    with pytest.raises(ConfigError, match=r"needs 1 CPU cores and 4 GPUs of one machine, but the"):
+        cluster._bundle(asked(gpus_per_trial=4))
+
+
+def test_a_folder_of_one_machine_will_do_for_one_but_not_for_those_that_may_come(
+    running, monkeypatch, tmp_path, request
+):
+    store = open_store(tmp_path)
+    cluster.check_results_are_shared(store)
+    request.getfixturevalue("may_grow")
+    cluster.check_results_are_shared(open_store("s3://sweeps/x"))
+    with pytest.raises(ConfigError, match="is a folder of this machine alone"):
+        cluster.check_results_are_shared(store)
+    assert store.list() == ["bootstrap.yaml"]
+
+
+def test_the_token_of_a_persons_clusters_can_be_read_by_nobody_else(running):
+    assert stat.S_IMODE(cluster.TOKEN.expanduser().stat().st_mode) == 0o600
+
+
+def test_a_cluster_that_does_not_answer_is_told():
+    config = SimpleNamespace(address="127.0.0.1:9")
+
+    said = cluster._why_not(config, ConnectionError("no answer\nat all"))
+    assert "at --address 127.0.0.1:9 can't be joined (ConnectionError: no answer)" in said
+    assert "--address local uses this machine only" in said
+
+
+def open_requests():
+    table = ray.util.placement_group_table().values()
+    return [group["bundles"][0] for group in table if group["state"] == "PENDING"]
+
+
+def test_all_machines_that_are_missing_are_asked_for_at_once_and_given_up_with_the_trials(
+    may_grow, monkeypatch
+):
+    heard = Heard()
+    machines = Machines({"CPU": 1, "GPU": 1}, trials=3, limit=None, progress=heard)
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
+
+    machines.on_step_begin(0, [])
+    assert open_requests() == [{"CPU": 1, "GPU": 1}] * 2  # for two of three: it grows no further
+    machines.on_trial_complete(1, [], SimpleNamespace())
+    machines.on_trial_error(1, [], SimpleNamespace())
+    machines.on_step_begin(1, [])
+    assert len(open_requests()) == 1
+    machines.on_experiment_end([])
+    assert open_requests() == []
+    assert len(heard) == 1  # the machines stayed the same
+    assert heard[0].startswith("1 machine: ")
+    assert heard[0].endswith(" CPU cores, 0 GPUs, room for 0 trials at once")
+
+
+def test_no_more_machines_are_asked_for_than_trials_may_run_at_once(may_grow):
+    machines = Machines({"CPU": 1, "GPU": 1}, trials=9, limit=1, progress=Heard())
+
+    machines.on_step_begin(0, [])
+    assert len(open_requests()) == 1
+    machines.on_experiment_end([])
+
+
+def test_on_a_ray_of_its_own_nothing_is_asked_for(running):
+    machines = Machines({"CPU": 1, "GPU": 0}, trials=99, limit=None, progress=Heard())
+
+    machines.on_step_begin(0, [])
+    assert open_requests() == []

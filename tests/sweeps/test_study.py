@@ -1,0 +1,65 @@
+"""What a study is made of; that samplers keep to a space is tested with the searcher."""
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+import nucseg_models
+from nucseg_models.search_space import Choice, Float, Int
+from sweeps.config import ConfigError, SweepConfig
+from sweeps.searcher import StudyPerArchitecture
+from sweeps.study import begin_journal, distribution
+
+CNN = nucseg_models.get("cnn")
+
+
+def asked(path):
+    return SweepConfig(arch="cnn", name="night", trials=4, optuna_journal=path and str(path))
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        (Float(0.1, 0.9), FloatDistribution(0.1, 0.9)),
+        (Float(1e-4, 1, log=True), FloatDistribution(1e-4, 1, log=True)),
+        (Int(2, 8, log=True), IntDistribution(2, 8, log=True)),
+        (Choice("a", "b"), CategoricalDistribution(("a", "b"))),
+    ],
+)
+def test_a_declared_range_is_told_in_optunas_terms(declared, told):
+    assert distribution(declared) == told
+
+
+def test_a_journal_shows_every_trial_to_others_while_the_search_goes_on(tmp_path):
+    path = tmp_path / "for" / "others.journal"
+    begin_journal(asked(path))
+    search = StudyPerArchitecture(asked(path), [CNN], deadline=None, pretrained=None)
+    for trial in ("a", "b", "c"):
+        search.suggest(trial)
+    search.on_trial_complete("a", {"val_iou": 0.5, "epoch": 1, "final_iou": 0.5})
+    search.on_trial_complete("b", {"val_iou": 0.25, "epoch": 1})
+
+    seen = optuna.load_study(
+        study_name="night-cnn", storage=JournalStorage(JournalFileBackend(str(path)))
+    )
+    assert [trial.state.name for trial in seen.trials[:3]] == ["COMPLETE", "PRUNED", "RUNNING"]
+    assert seen.best_value == 0.5
+
+
+def test_a_journal_of_an_earlier_run_is_begun_anew(tmp_path):
+    path = tmp_path / "others.journal"
+    for _ in range(2):
+        begin_journal(asked(path))
+        search = StudyPerArchitecture(asked(path), [CNN], deadline=None, pretrained=None)
+        search.suggest("a")
+
+    assert len(search.study("cnn").trials) == len((CNN.paper, *CNN.starts))
+
+
+def test_a_journal_that_can_not_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match=r"--optuna-journal .* can't be written"):
+        begin_journal(asked(tmp_path / "file" / "journal"))
