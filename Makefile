@@ -39,8 +39,8 @@ browser:
 	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
 hosts:
-	command -v rsync && command -v ip && test -x /usr/sbin/sshd || { apt-get update -qq && \
-	    apt-get install -y -qq --no-install-recommends openssh-server rsync iproute2; }
+	type rsync tmux ip git /usr/sbin/sshd || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends openssh-server rsync iproute2 tmux git; }
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import ray
 import yaml
-from ray.exceptions import AuthenticationError
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.config import ConfigError, SweepConfig
-from sweeps.storage import LocalStore, Store
+from sweeps.failure import reason
+from sweeps.storage import LocalStore, StorageError, Store
 
 # `ray up` leaves it on the head: what the cluster may grow to.
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 TOKEN = Path("~/.ray/auth_token")
+PATIENCE, SECONDS = 300.0, 5.0  # with machines that are starting; between two looks
 Bundle = Mapping[str, float]
 
 WORKER_ENVIRONMENT = {
@@ -37,15 +42,17 @@ PASSED_ON = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "A
 
 
 @contextmanager
-def ray_running(config: SweepConfig) -> Iterator[Bundle]:
+def ray_running(config: SweepConfig, say: Callable[[str], None] = print) -> Iterator[Bundle]:
     """Ray, left or ended after the sweep; yields what one trial may use.
 
-    ConfigError where no cluster can be joined, or no machine has room for a trial.
+    `say` tells a person what is waited for. ConfigError where no cluster can be joined, or no
+    machine has room for a trial.
     """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     _connect(config, {**WORKER_ENVIRONMENT, **passed_on, "KERAS_BACKEND": config.backend})
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     try:
+        _await_workers(say)
         yield _bundle(config)
     finally:
         ray.shutdown()
@@ -56,18 +63,17 @@ def machines() -> list[Bundle]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def may_join() -> list[Bundle]:
-    """What each machine has that the cluster may still start, by its configuration."""
-    if not _joined() or not BOOTSTRAP.expanduser().exists():
-        return []
-    asked = yaml.safe_load(BOOTSTRAP.expanduser().read_text())
+def may_have() -> list[Bundle]:
+    """What each machine has that the cluster may grow to, the head aside; [] where not known."""
+    asked = _bootstrap()
     kinds = asked.get("available_node_types", {})
-    return [
-        kind.get("resources", {})
+    workers = [
+        kind["resources"]
         for name, kind in kinds.items()
-        if name != asked.get("head_node_type")
+        if name != asked["head_node_type"] and kind.get("resources")
         for _ in range(kind.get("max_workers", asked.get("max_workers", 0)))
     ]
+    return workers[: asked.get("max_workers", len(workers))]
 
 
 def places(bundle: Bundle, machines: Sequence[Bundle]) -> int:
@@ -78,30 +84,41 @@ def places(bundle: Bundle, machines: Sequence[Bundle]) -> int:
     )
 
 
-def check_results_are_shared(store: Store) -> None:
-    """ConfigError where other machines could not write into `store`: theirs would be lost."""
+def check_results_can_be_written(store: Store) -> None:
+    """ConfigError where another machine can't write into `store`: its trials would be lost."""
     others = [node for node in ray.nodes() if node["Alive"] and not _is_mine(node)]
-    if not isinstance(store, LocalStore) or not (others or may_join()):
-        return
-    mark = "sweep-of-several-machines"
-    store.write_bytes(mark, b"seen by all?")
-    path = (store.folder / mark).absolute()
-    look = ray.remote(num_cpus=0)(_exists)
-    seen = [look.options(scheduling_strategy=_on(node)).remote(str(path)) for node in others]
+    if isinstance(store, LocalStore) and not others and may_have():
+        raise _not_shared(store)
+    mark = f".seen-by-all-{uuid.uuid4().hex}"
+    store.write_bytes(mark, b"may be removed")
     try:
-        shared = bool(others) and all(ray.get(seen))
+        look = ray.remote(num_cpus=0, max_retries=0)(_sees)
+        asked = [look.options(scheduling_strategy=_on(node)).remote(store, mark) for node in others]
+        if not all(ray.get(asked, timeout=PATIENCE)):
+            raise _not_shared(store)
+    except (RayError, StorageError) as error:
+        raise ConfigError(
+            f"not every machine of the cluster can write to {store.uri}: {reason(error)}"
+        ) from error
     finally:
         store.delete(mark)
-    if not shared:
-        raise ConfigError(
-            f"--results {store.folder.parent} is a folder of this machine alone, but the sweep "
-            "runs on several: give an s3://bucket/prefix, or a folder that all of them share; or "
-            "--address local, to use only this machine"
-        )
+
+
+def _not_shared(store: Store) -> ConfigError:
+    return ConfigError(
+        f"--results {store.uri} is a folder of this machine alone, but the sweep runs on several: "
+        "give an s3://bucket/prefix, or a folder that all of them share; or --address local, to "
+        "use only this machine"
+    )
 
 
 def _connect(config: SweepConfig, environment: Mapping[str, str]) -> None:
     """Join the cluster that --address names or finds, or start a Ray of one machine."""
+    if config.address.startswith("ray://"):
+        raise ConfigError(
+            "--address ray://... is for programs outside of a cluster: run the sweep on its head, "
+            "by `ray exec` or `ray submit` (docs/cluster.md)"
+        )
     address = None if config.address == "auto" else config.address
     try:
         ray.init(
@@ -111,10 +128,23 @@ def _connect(config: SweepConfig, environment: Mapping[str, str]) -> None:
             logging_level=logging.ERROR,
             runtime_env={"env_vars": dict(environment)},
         )
-    except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises many kinds, and bare ones too
         raise ConfigError(_why_not(config, error)) from error
     with suppress(OSError):  # Ray leaves the key to this person's clusters open to be read
         TOKEN.expanduser().chmod(0o600)
+
+
+def _await_workers(say: Callable[[str], None]) -> None:
+    """Give the workers that a cluster always has some time to come up, as after `ray up`."""
+    asked = _bootstrap()
+    kinds = asked.get("available_node_types", {}).values()
+    wanted = sum(kind.get("min_workers", 0) for kind in kinds)
+    deadline, told = time.monotonic() + PATIENCE, None
+    while (there := len(machines()) - 1) < wanted and time.monotonic() < deadline:
+        if there != told:
+            say(f"{there} of {wanted} workers are there, waiting for the others")
+        told = there
+        time.sleep(SECONDS)
 
 
 def _why_not(config: SweepConfig, error: Exception) -> str:
@@ -130,7 +160,7 @@ def _why_not(config: SweepConfig, error: Exception) -> str:
 
 def _bundle(config: SweepConfig) -> Bundle:
     """What a trial uses; ConfigError where no machine has so much."""
-    known = [*machines(), *may_join()]
+    known = [*machines(), *may_have()]
     gpus = config.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if any(machine.get("GPU") for machine in known) else 0.0
@@ -145,9 +175,13 @@ def _bundle(config: SweepConfig) -> Bundle:
     return bundle
 
 
-def _joined() -> bool:
-    """Whether Ray ran before this sweep and will run on after it."""
-    return not ray._private.worker._global_node.is_head()  # Ray tells it nowhere else
+def _bootstrap() -> dict[str, Any]:
+    """What `ray up` was told of the cluster that was joined; {} where it is not known."""
+    started_here = ray._private.worker._global_node.is_head()  # Ray tells it nowhere else
+    if started_here or not BOOTSTRAP.expanduser().exists():
+        return {}
+    told: dict[str, Any] = yaml.safe_load(BOOTSTRAP.expanduser().read_text())
+    return told
 
 
 def _is_mine(node: Mapping[str, object]) -> bool:
@@ -158,6 +192,9 @@ def _on(node: Mapping[str, object]) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(str(node["NodeID"]), soft=False)
 
 
-def _exists(path: str) -> bool:
-    """Runs on every other machine."""
-    return Path(path).exists()
+def _sees(store: Store, mark: str) -> bool:
+    """Runs on every other machine: whether it sees what the driver wrote, and may write too."""
+    seen = store.exists(mark)
+    if seen:
+        store.check_writable()
+    return seen

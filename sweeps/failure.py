@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
+from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.tune.experiment import Trial
+
 LONGEST = 300  # characters
 
 
@@ -16,6 +22,24 @@ def reason(error: BaseException) -> str:
     return f"{kind}: {lines[0]}"[:LONGEST] if lines else kind
 
 
+def last_error(trial: Trial) -> BaseException | None:
+    """What ended a trial's worker, as Tune wrote it down on this machine a moment ago.
+
+    Trial.get_pickled_error looks where the results are, to which Tune copies it only later.
+    """
+    written = Path(trial.pickled_error_file) if trial.pickled_error_file else None
+    if written is None or not written.exists():
+        return None
+    error: BaseException = pickle.loads(written.read_bytes())
+    return error
+
+
 def is_lost_machine(error: BaseException) -> bool:
-    """Whether Ray says that a worker died with its whole machine, not by itself."""
-    return "its node has died" in str(error)
+    """Whether a worker was lost with its whole machine or its network, and did not die by itself.
+
+    A machine that was announced to be taken away is left to Tune, which knows of that.
+    """
+    if isinstance(error, ActorUnavailableError):
+        return True
+    announced = isinstance(error, RayActorError) and error.preempted
+    return not announced and "its node has died" in str(error)

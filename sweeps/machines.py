@@ -21,15 +21,15 @@ class Machines(Callback):
     """Shows how many machines there are, and holds the cluster to as many as the trials need.
 
     Tune asks for room for one trial more than it has, so a cluster would grow by one machine
-    after another, each minutes later. Here all that is missing is asked for at once: by placement
-    groups, which Ray forgets if the sweep dies, so that the machines end when they are idle.
+    after another, each minutes later. Here all that is missing is asked for at once: by a placement
+    group, which Ray forgets if the sweep dies, so that the machines end when they are idle.
     """
 
     def __init__(self, bundle: Bundle, trials: int, limit: int | None, progress: Progress) -> None:
         """`trials` are to run, at most `limit` at once, each with the resources of `bundle`."""
         self._bundle = {name: amount for name, amount in bundle.items() if amount}
         self._left, self._limit, self._progress = trials, limit, progress
-        self._asked: list[PlacementGroup] = []
+        self._asked: PlacementGroup | None = None
         self._seen: list[Bundle] = []
         self._next = 0.0
 
@@ -72,17 +72,22 @@ class Machines(Callback):
 
     def _missing(self, there: list[Bundle]) -> int:
         """For how many trials there is no room, though the cluster may grow to have it."""
-        most = cluster.places(self._bundle, [*there, *cluster.may_join()])
-        wanted = min(self._left, most, self._limit or self._left)
-        return max(0, wanted - cluster.places(self._bundle, there))
+        room = cluster.places(self._bundle, there)
+        most = max(room, cluster.places(self._bundle, cluster.may_have()))
+        return min(self._left, most, self._limit or self._left) - room
 
     def _ask(self, missing: int) -> None:
-        """Hold `missing` requests open; one that was granted has done its work."""
-        open_ones = [group for group in self._asked if not _granted(group)]
-        for group in {*self._asked} - {*open_ones[:missing]}:
-            ray.util.remove_placement_group(group)
-        new = [ray.util.placement_group([self._bundle]) for _ in range(missing - len(open_ones))]
-        self._asked = open_ones[:missing] + new
+        """Hold one request open for all that is missing: what is free in part never fulfils it.
+
+        If it is granted, the room is for Tune, which waits for it, and is not asked for again yet.
+        """
+        if self._asked and _granted(self._asked):
+            missing = 0
+        if self._asked and self._asked.bundle_count != missing:
+            ray.util.remove_placement_group(self._asked)
+            self._asked = None
+        if missing > 0 and self._asked is None:
+            self._asked = ray.util.placement_group([self._bundle] * missing)
 
 
 def _granted(group: PlacementGroup) -> bool:

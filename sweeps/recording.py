@@ -15,7 +15,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from sweeps.assignment import Assignment
-from sweeps.failure import is_lost_machine, reason
+from sweeps.failure import is_lost_machine, last_error, reason
 from sweeps.progress import Progress
 from sweeps.record import EpochRecord, TrialRecord, canonical_json
 from sweeps.recorder import Recorder
@@ -167,7 +167,7 @@ class Recording(Callback):
 
         Where its machine was lost, Tune is made to forget that: it is no fault of the trial.
         """
-        name, error = trial.config["trial"], trial.get_pickled_error()
+        name, error = trial.config["trial"], last_error(trial)
         if name in self._running:
             self._running[name].see()
             self._running[name].lost += 1
@@ -181,7 +181,7 @@ class Recording(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The worker was lost more often than is borne, out of memory for instance."""
-        name, error = trial.config["trial"], trial.get_pickled_error()
+        name, error = trial.config["trial"], last_error(trial)
         if name in self._running:
             self._running[name].see()
             self._end(name, "failed", reason(error) if error else "the worker was lost")

@@ -70,15 +70,15 @@ def _search(sweep: Sweep) -> bool:
     """Search, and show how it goes; whether all trials came to their end."""
     silence_ray()
     # Ray takes seconds to import: not before all that was asked is known to be right.
-    from sweeps.cluster import check_results_are_shared, ray_running  # noqa: PLC0415
+    from sweeps.cluster import check_results_can_be_written, ray_running  # noqa: PLC0415
     from sweeps.search import search  # noqa: PLC0415
     from sweeps.study import begin_journal  # noqa: PLC0415
 
     config, store = sweep.config, sweep.store
     with sweep.progress as progress:
         progress.message(_opening(config, sweep.inputs))
-        with ray_running(config) as resources:
-            check_results_are_shared(store)
+        with ray_running(config, progress.message) as resources:
+            check_results_can_be_written(store)
             begin_journal(config)
             _describe(sweep)
             try:

@@ -209,6 +209,12 @@ def _appear_first(temporary: Path, path: Path) -> None:
         path.hardlink_to(temporary)
     except FileExistsError:
         raise _ExistsError from None
+    except OSError:  # no links on this kind of disk: hold the name, then fill it
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            raise _ExistsError from None
+        temporary.replace(path)
 
 
 def _sync_folder(folder: Path) -> None:

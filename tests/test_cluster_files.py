@@ -99,10 +99,14 @@ def test_the_second_kind_of_worker_is_ready_to_be_uncommented():
     assert kind["resources"] == {"CPU": 4, "GPU": 1}
 
 
-def test_only_ssh_is_open_and_only_to_addresses_that_a_person_puts_in():
-    (rule,) = read("cluster.yaml")["provider"]["security_group"]["IpPermissions"]
-    assert (rule["FromPort"], rule["ToPort"]) == (22, 22)
-    assert [each["CidrIp"] for each in rule["IpRanges"]] == ["192.0.2.0/24"]  # nobody's
+def test_machines_are_let_in_by_a_group_of_the_users_as_rays_own_is_open_to_the_world(node):
+    assert node["node_config"]["SecurityGroupIds"] == ["sg-00000000000000000"]  # nobody's
+    assert "security_group" not in read("cluster.yaml")["provider"]
+
+
+def test_workers_may_be_ended_only_by_their_own_cluster():
+    head = (PROJECT / "docs" / "aws" / "head-policy.json").read_text()
+    assert f'"ec2:ResourceTag/ray-cluster-name": "{read("cluster.yaml")["cluster_name"]}"' in head
 
 
 @pytest.mark.parametrize("name", FILES)

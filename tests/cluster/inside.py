@@ -2,7 +2,7 @@
 
 bucket NAME           wait for the S3 service, make a bucket
 fetch URI FOLDER      copy all files below an s3:// URI
-account               make what an AWS account needs for cluster.yaml; prints a subnet and an image
+account               make what cluster.yaml needs of AWS; prints subnet, image and group
 watch FILE            write down, twice a second, the machines that EC2 has; until it is ended
 terminate ADDRESS     end the machine of that address, as EC2 does with spot machines
 """
@@ -56,7 +56,14 @@ def account() -> None:
     vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.64.0/18")["Subnet"]["SubnetId"]
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    print(json.dumps({"subnet": subnet, "image": image}))
+    group = ec2.create_security_group(
+        GroupName="nucseg", Description="nucleus segmentation sweeps", VpcId=vpc
+    )["GroupId"]
+    itself = [{"GroupId": group}]
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": itself}]
+    )
+    print(json.dumps({"subnet": subnet, "image": image, "group": group}))
 
 
 def _document(name: str) -> str:

@@ -90,13 +90,17 @@ def cloud(network, control, installed) -> Iterator[Cloud]:
 
 @pytest.fixture
 def cluster_file(network, control, cloud) -> Path:
-    """cluster.yaml as shipped, but for the subnet, which is private, and the image."""
+    """cluster.yaml as shipped, but for the subnet, which is private, its group, and the image."""
     made = json.loads(control.shell(f"python {INSIDE} account"))
     asked = yaml.safe_load((PROJECT / "cluster.yaml").read_text())
     asked["provider"]["use_internal_ips"] = True
-    asked["file_mounts"]["/home/ec2-user/nucseg-sweeps"] = str(PROJECT)
+    asked["file_mounts"]["/home/ec2-user/nucseg-sweeps/.git"] = str(PROJECT / ".git")
     for kind in asked["available_node_types"].values():
-        kind["node_config"] |= {"SubnetIds": [made["subnet"]], "ImageId": made["image"]}
+        kind["node_config"] |= {
+            "SubnetIds": [made["subnet"]],
+            "SecurityGroupIds": [made["group"]],
+            "ImageId": made["image"],
+        }
     path = network.folder / "cluster.yaml"
     path.write_text(yaml.safe_dump(asked))
     return path

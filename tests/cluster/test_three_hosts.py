@@ -14,6 +14,7 @@ from tests.cluster.conftest import ENVIRONMENT, INSIDE, Log
 from tests.cluster.hosts import PROJECT
 
 HEAD, WORKERS = "10.77.0.2", ["10.77.0.3", "10.77.0.4"]
+ARRIVED = "cat /sys/class/net/eth0/statistics/rx_bytes"  # at the host where S3 is
 SWEEP = (
     "cd nucseg-sweeps && python sweeps/run.py --arch cnn --trials 8 --max-epochs 20 "
     "--scheduler none --image-size 64 --results s3://sweeps/three --name night"
@@ -26,7 +27,7 @@ def cluster_file(network, control):
     asked = yaml.safe_load((PROJECT / "cluster-local.yaml").read_text())
     asked["provider"] |= {"head_ip": HEAD, "worker_ips": WORKERS}
     asked["auth"] = {"ssh_user": "root", "ssh_private_key": str(network.key)}
-    asked["file_mounts"]["~/nucseg-sweeps"] = str(PROJECT)
+    asked["file_mounts"]["~/nucseg-sweeps/.git"] = str(PROJECT / ".git")
     for which, cores in (("head", ""), ("worker", " --num-cpus=1")):
         asked[f"{which}_start_ray_commands"] = [
             command.replace("ray start", f"ray start --object-store-memory=200000000{cores}")
@@ -54,7 +55,7 @@ def test_a_sweep_on_three_machines_survives_a_cut_link_and_a_killed_agent(
     control.shell(f"RAY_UP_enable_autoscaler_v2=0 ray up -y {cluster_file}")
     say(f"ray up: {time.monotonic() - begun:.0f} s")
 
-    log = Log(network.folder / "sweep.log")
+    log, arrived = Log(network.folder / "sweep.log"), int(control.shell(ARRIVED))
     sweep = control.start(f"ray exec {cluster_file} '{SWEEP}'", log.path)
     log.wait_for(lambda text: re.search("cnn-0000: epoch .* cnn-0001: epoch", text, re.S), 240)
     say(f"ray up to first epochs on both workers: {time.monotonic() - begun:.0f} s")
@@ -68,6 +69,8 @@ def test_a_sweep_on_three_machines_survives_a_cut_link_and_a_killed_agent(
     say(f"both workers lost, training again after {again:.0f} s more")
 
     assert sweep.wait(timeout=400) == 0, log.text()
+    megabytes = (int(control.shell(ARRIVED)) - arrived) / 1e6
+    say(f"sent to S3: {megabytes / 8:.1f} MB a trial of 20 epochs")
     assert "3 machines: 2 CPU cores, 0 GPUs, room for 2 trials at once" in log.text()
     assert "Traceback" not in log.text()
     everything_is_there(control, network.folder / "fetched")

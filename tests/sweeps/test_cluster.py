@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import ray
-import yaml
 
 from sweeps import cluster
 from sweeps.config import ConfigError, SweepConfig
@@ -13,7 +12,7 @@ from sweeps.machines import Machines
 from sweeps.quiet import silence_ray
 from sweeps.storage import open_store
 
-HOME_OF_TWO_GPUS = {
+TWO_GPUS_AT_MOST = {
     "head_node_type": "head",
     "max_workers": 3,
     "available_node_types": {
@@ -44,11 +43,9 @@ def running():
 
 
 @pytest.fixture
-def may_grow(running, monkeypatch, tmp_path):
-    """The same, taken for a cluster that may grow by two GPUs, with the file of `ray up`."""
-    (tmp_path / "bootstrap.yaml").write_text(yaml.safe_dump(HOME_OF_TWO_GPUS, sort_keys=False))
-    monkeypatch.setattr(cluster, "BOOTSTRAP", tmp_path / "bootstrap.yaml")
-    monkeypatch.setattr(cluster, "_joined", lambda: True)
+def may_grow(running, monkeypatch):
+    """The same, taken for a cluster that `ray up` told that it may grow by two GPUs."""
+    monkeypatch.setattr(cluster, "_bootstrap", lambda: TWO_GPUS_AT_MOST)
 
 
 def test_a_trial_has_room_where_all_that_it_needs_is_on_one_machine():
@@ -62,11 +59,12 @@ def test_a_trial_has_room_where_all_that_it_needs_is_on_one_machine():
 
 
 def test_a_ray_of_its_own_can_not_grow(running):
-    assert cluster.may_join() == []
+    assert cluster.may_have() == []
 
 
 def test_a_cluster_may_grow_by_the_workers_of_its_file(may_grow):
-    assert cluster.may_join() == [{"CPU": 4, "GPU": 1}] * 2 + [{"CPU": 8}] * 3
+    # Of each kind as many as it allows, of all together three.
+    assert cluster.may_have() == [{"CPU": 4, "GPU": 1}] * 2 + [{"CPU": 8}]
 
 
 def test_a_trial_gets_a_gpu_where_one_may_come_and_none_elsewhere(running, may_grow):
@@ -80,19 +78,36 @@ def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_is_tried(run
 
 
 def test_a_folder_of_one_machine_will_do_for_one_but_not_for_those_that_may_come(
-    running, monkeypatch, tmp_path, request
+    running, tmp_path, request, s3_admin
 ):
     store = open_store(tmp_path)
-    cluster.check_results_are_shared(store)
+    cluster.check_results_can_be_written(store)
     request.getfixturevalue("may_grow")
-    cluster.check_results_are_shared(open_store("s3://sweeps/x"))
+    cluster.check_results_can_be_written(open_store("s3://sweeps/x"))
     with pytest.raises(ConfigError, match="is a folder of this machine alone"):
-        cluster.check_results_are_shared(store)
-    assert store.list() == ["bootstrap.yaml"]
+        cluster.check_results_can_be_written(store)
+    assert store.list() == []
 
 
 def test_the_token_of_a_persons_clusters_can_be_read_by_nobody_else(running):
     assert stat.S_IMODE(cluster.TOKEN.expanduser().stat().st_mode) == 0o600
+
+
+def test_workers_that_a_cluster_always_has_are_waited_for_a_while(running, monkeypatch):
+    told = {"available_node_types": {"local.cluster.node": {"min_workers": 2}}}
+    monkeypatch.setattr(cluster, "_bootstrap", lambda: told)
+    monkeypatch.setattr(cluster, "SECONDS", 0.01)
+    coming = iter([1, 1, 2, 3])
+    monkeypatch.setattr(cluster, "machines", lambda: [{}] * next(coming))
+    heard = Heard()
+
+    cluster._await_workers(heard.message)
+    assert heard == [f"{n} of 2 workers are there, waiting for the others" for n in (0, 1)]
+
+
+def test_an_address_for_programs_outside_is_refused():
+    with pytest.raises(ConfigError, match="run the sweep on its head"):
+        cluster._connect(SimpleNamespace(address="ray://10.0.0.1:10001"), {})
 
 
 def test_a_cluster_that_does_not_answer_is_told():
@@ -105,7 +120,7 @@ def test_a_cluster_that_does_not_answer_is_told():
 
 def open_requests():
     table = ray.util.placement_group_table().values()
-    return [group["bundles"][0] for group in table if group["state"] == "PENDING"]
+    return [list(group["bundles"].values()) for group in table if group["state"] == "PENDING"]
 
 
 def test_all_machines_that_are_missing_are_asked_for_at_once_and_given_up_with_the_trials(
@@ -116,11 +131,11 @@ def test_all_machines_that_are_missing_are_asked_for_at_once_and_given_up_with_t
     monkeypatch.setattr("sweeps.machines.SECONDS", 0)
 
     machines.on_step_begin(0, [])
-    assert open_requests() == [{"CPU": 1, "GPU": 1}] * 2  # for two of three: it grows no further
+    assert open_requests() == [[{"CPU": 1, "GPU": 1}] * 2]  # for two of three: it grows no further
     machines.on_trial_complete(1, [], SimpleNamespace())
     machines.on_trial_error(1, [], SimpleNamespace())
     machines.on_step_begin(1, [])
-    assert len(open_requests()) == 1
+    assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
     machines.on_experiment_end([])
     assert open_requests() == []
     assert len(heard) == 1  # the machines stayed the same
@@ -132,8 +147,20 @@ def test_no_more_machines_are_asked_for_than_trials_may_run_at_once(may_grow):
     machines = Machines({"CPU": 1, "GPU": 1}, trials=9, limit=1, progress=Heard())
 
     machines.on_step_begin(0, [])
-    assert len(open_requests()) == 1
+    assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
     machines.on_experiment_end([])
+
+
+def test_a_request_that_is_granted_is_given_back_for_the_trials_to_use(may_grow, monkeypatch):
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
+    monkeypatch.setattr(cluster, "machines", lambda: [])  # as if Ray had not told of them yet
+    machines = Machines({"CPU": 1, "GPU": 0}, trials=1, limit=None, progress=Heard())
+
+    machines.on_step_begin(0, [])
+    group = machines._asked.id.hex()
+    ray.get(machines._asked.ready(), timeout=20)
+    machines.on_step_begin(1, [])
+    assert ray.util.placement_group_table()[group]["state"] == "REMOVED"
 
 
 def test_on_a_ray_of_its_own_nothing_is_asked_for(running):

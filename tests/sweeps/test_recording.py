@@ -3,7 +3,9 @@
 import io
 import json
 import math
+import pickle
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,13 +84,18 @@ class Desk:
     store: Any
     lines: io.StringIO
     clock: list[float]
+    folder: Path
 
     def tell(self, event: str, assignment: Assignment, *, after: float = 0, **info: Any) -> Any:
         """An event of Tune's, `after` seconds; what Tune keeps of a trial that failed once."""
         self.clock[0] += after
         error, kept = info.pop("error", None), SimpleNamespace(num_failures=1)
+        written = self.folder / "error.pkl"
+        written.write_bytes(pickle.dumps(error))
         trial = SimpleNamespace(
-            config=assignment.to_config(), get_pickled_error=lambda: error, run_metadata=kept
+            config=assignment.to_config(),
+            pickled_error_file=str(written) if error else None,
+            run_metadata=kept,
         )
         getattr(self.recording, event)(0, [], trial, **info)
         return kept
@@ -109,7 +116,8 @@ def new_desk(folder, clock, waiting=()):
     store, lines = open_store(folder), io.StringIO()
     recorder = Recorder.resumed(store)
     progress = Progress(["cnn", "unet"], 4, console=Console(file=lines))
-    return Desk(Recording(FACTS, recorder, progress, store, waiting), recorder, store, lines, clock)
+    recording = Recording(FACTS, recorder, progress, store, waiting)
+    return Desk(recording, recorder, store, lines, clock, folder.parent)
 
 
 def test_a_completed_trial_is_a_row_with_its_final_scores(desk):

@@ -1,0 +1,183 @@
+"""A finished sweep, replayed: what another strategy would have found, and at what price.
+
+    python sweeps/replay.py results/NAME --seeds 20 --slots 4
+
+Nothing is trained: each trial's recorded curve is played to the scheduler, epoch by epoch, as if on
+so many machines; each seed shuffles the trials. A trial goes no further than it was recorded, so a
+sweep that ran with --scheduler none says most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import statistics
+import sys
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.quiet import silence_ray
+from sweeps.recorder import Recorder
+from sweeps.storage import StorageError, open_store
+
+ASKED_WRONG = 2  # exit status
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A recorded trial. scores: validation IoU after each epoch; seconds: device-seconds so far."""
+
+    trial: str
+    architecture: str
+    is_paper: bool
+    scores: Sequence[float]
+    seconds: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A scheduler, as in --scheduler, and the share of the trials or of the price that it gets."""
+
+    name: str
+    scheduler: str = "none"
+    trials: float = 1.0
+    price: float = 1.0
+
+
+STRATEGIES = (
+    Strategy("all trials to their end"),
+    Strategy("half of the trials, at random", trials=0.5),
+    Strategy("ASHA", scheduler="asha"),
+    Strategy("ASHA, half of the price", scheduler="asha", price=0.5),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Best validation IoU that a strategy found, and the device-seconds that it took."""
+
+    best: float
+    seconds: float
+
+
+def play(curves: Sequence[Curve], strategy: Strategy, slots: int, seed: int) -> Outcome:
+    """One architecture's trials in a random order, on so many slots at once."""
+    order = [curves[n] for n in np.random.default_rng(seed).permutation(len(curves))]
+    waiting = deque(order[: max(1, round(strategy.trials * len(order)))])
+    price = strategy.price * sum(curve.seconds[-1] for curve in curves)
+    judge = _Judge(strategy.scheduler, curves)
+    running: list[tuple[float, int, Curve, int]] = []  # when the next epoch ends, of which trial
+    best, spent, begun, now = 0.0, 0.0, 0, 0.0
+    while (waiting and spent < price) or running:
+        while waiting and len(running) < slots and spent < price:
+            curve = waiting.popleft()
+            judge.begin(curve)
+            heapq.heappush(running, (now + curve.seconds[0], begun, curve, 0))
+            begun += 1
+        now, number, curve, epoch = heapq.heappop(running)
+        spent += curve.seconds[epoch] - (curve.seconds[epoch - 1] if epoch else 0.0)
+        best = max(best, curve.scores[epoch])
+        if spent < price and judge.goes_on(curve, epoch):
+            ends = now + curve.seconds[epoch + 1] - curve.seconds[epoch]
+            heapq.heappush(running, (ends, number, curve, epoch + 1))
+    return Outcome(best, spent)
+
+
+class _Judge:
+    """The sweep's own scheduler, shown recorded trials."""
+
+    def __init__(self, scheduler: str, curves: Sequence[Curve]) -> None:
+        from sweeps.scheduler import SchedulerPerArchitecture  # noqa: PLC0415 - Ray loads slowly
+
+        epochs = max(len(curve.scores) for curve in curves)
+        names = sorted({curve.architecture for curve in curves})
+        self._scheduler = SchedulerPerArchitecture(scheduler, names, epochs)
+        self._shown: dict[str, Any] = {}
+
+    def begin(self, curve: Curve) -> None:
+        config = {"architecture": curve.architecture, "is_paper": curve.is_paper}
+        self._shown[curve.trial] = SimpleNamespace(trial_id=curve.trial, config=config)
+        self._scheduler.on_trial_add(None, self._shown[curve.trial])
+
+    def goes_on(self, curve: Curve, epoch: int) -> bool:
+        """Whether the trial, which has ended that epoch (from 0), is to train another."""
+        result = {"epoch": epoch + 1, "val_iou": curve.scores[epoch]}
+        shown = self._shown[curve.trial]
+        if epoch + 1 == len(curve.scores):
+            self._scheduler.on_trial_complete(None, shown, result)
+            return False
+        return self._scheduler.on_trial_result(None, shown, result) == "CONTINUE"
+
+
+def recorded(uri: str) -> dict[str, list[Curve]]:
+    """The curves of a sweep's folder by architecture; ValueError where there are none.
+
+    Repeats with fresh seeds, and trials that ended before their first epoch, are left out.
+    """
+    recorder = Recorder.resumed(open_store(uri))
+    epochs: dict[str, list[tuple[int, float, float]]] = {}
+    for row in recorder.curves:
+        if row.val_iou is not None:
+            each = (row.epoch, row.val_iou, row.device_seconds)
+            epochs.setdefault(row.trial_id, []).append(each)
+    found: dict[str, list[Curve]] = {}
+    for trial in recorder.trials:
+        if trial.trial_id in epochs and not trial.confirms:
+            _, scores, seconds = zip(*sorted(epochs[trial.trial_id]), strict=True)
+            curve = Curve(trial.trial_id, trial.architecture, trial.is_paper, scores, seconds)
+            found.setdefault(trial.architecture, []).append(curve)
+    if not found:
+        raise ValueError(f"{uri} holds no curves of trials that ended: name a sweep's folder")
+    return found
+
+
+def table(curves: dict[str, list[Curve]], seeds: Iterable[int], slots: int) -> Table:
+    """Regret (how far below the best trial of all) and price of each strategy."""
+    shown = Table("architecture", "strategy", "IoU below the best", "share of the device-seconds")
+    for architecture, mine in curves.items():
+        best = max(max(curve.scores) for curve in mine)
+        whole = sum(curve.seconds[-1] for curve in mine)
+        for strategy in STRATEGIES:
+            outcomes = [play(mine, strategy, slots, seed) for seed in seeds]
+            regret = _spread([best - each.best for each in outcomes])
+            price = _spread([each.seconds / whole for each in outcomes])
+            shown.add_row(architecture, strategy.name, regret, price)
+    return shown
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Median, and the middle nine tenths."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    return f"{statistics.median(values):.3f} ({low:.3f} to {high:.3f})"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table; errors are sentences."""
+    parser = argparse.ArgumentParser(
+        prog="sweeps/replay.py",
+        description="What other strategies would have found with a finished sweep's trials. "
+        "Figures are the median over seeds, and the middle nine tenths.",
+    )
+    parser.add_argument("results", metavar="RESULTS", help="a sweep's folder, such as results/NAME")
+    parser.add_argument("--seeds", type=int, default=20, help="orders to try (default: 20)")
+    parser.add_argument("--slots", type=int, default=2, help="trials at once (default: 2)")
+    asked = parser.parse_args(arguments)
+    silence_ray()
+    try:
+        curves = recorded(asked.results)
+    except (ValueError, StorageError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return ASKED_WRONG
+    Console().print(table(curves, range(max(1, asked.seeds)), max(1, asked.slots)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
