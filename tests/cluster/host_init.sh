@@ -16,5 +16,5 @@ mount -t tmpfs -o size=3g tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sshd "$home"
 mount --bind "$folder/home" "$home"
-[ -e "$folder/passwd" ] && mount --bind "$folder/passwd" /etc/passwd
+mount --bind "$folder/passwd" /etc/passwd
 exec /usr/sbin/sshd -D -e -f "$settings"

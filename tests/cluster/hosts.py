@@ -131,17 +131,18 @@ class Network:
         address: str,
         environment: Mapping[str, str],
         *,
-        home: Path = Path("/root"),
-        user: str | None = None,
+        user: str = "lab",
         public_key: str | None = None,
     ) -> Host:
         """Switch a host on; returns when its sshd answers.
 
-        environment: what its ~/.bashrc exports. user: another name of root, whose home is `home`.
+        environment: what its ~/.bashrc exports. user: another name of root's, with a home in /home
+        (root's own may hold the Python that all hosts share).
         """
         name = f"{self.prefix}{len(self.hosts)}"
         folder = self.folder / name
-        self._furnish(folder, environment, user, home, public_key)
+        home = Path("/home") / user
+        self._furnish(folder, environment, home, public_key)
         self._connect(name, address)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -171,7 +172,6 @@ class Network:
         self,
         folder: Path,
         environment: Mapping[str, str],
-        user: str | None,
         home: Path,
         public_key: str | None,
     ) -> None:
@@ -182,9 +182,9 @@ class Network:
         (folder / "authorized_keys").write_text(public_key or self._public_key())
         (folder / "sshd_config").write_text(SSHD.format(folder=folder))
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host_key")
-        if user:
-            known = Path("/etc/passwd").read_text()
-            (folder / "passwd").write_text(f"{known}{user}:x:0:0::{home}:/bin/bash\n")
+        # First, as ssh takes the home of the first whose number is its own.
+        first, known = f"{home.name}:x:0:0::{home}:/bin/bash\n", Path("/etc/passwd").read_text()
+        (folder / "passwd").write_text(first + known)
 
     def _public_key(self) -> str:
         return self.key.with_suffix(".pub").read_text()

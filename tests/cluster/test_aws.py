@@ -20,10 +20,9 @@ from tests.cluster.hosts import PROJECT, Host, Network
 
 # Machines of EC2 find it, and their rights, by their role; these find them here.
 ACCOUNT = {**ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{CONTROL}:5000"}
-HOME = Path("/home/ec2-user")
-SWEEP = (
-    "cd nucseg-sweeps && python sweeps/run.py --arch cnn --trials 6 --max-epochs 20 "
-    "--scheduler none --image-size 64 --concurrency 2 --results s3://sweeps/aws --name night"
+SWEEP = (  # piped, so that it prints a line an event
+    "set -o pipefail; cd nucseg-sweeps; python sweeps/run.py --arch cnn --trials 6 --max-epochs 20 "
+    "--scheduler none --image-size 64 --concurrency 2 --results s3://sweeps/aws --name night | cat"
 )
 
 
@@ -71,7 +70,7 @@ class Cloud:
                 ["ssh-keygen", "-y", "-f", private_key], capture_output=True, text=True, check=True
             )
             self._booted[new] = self._network.add(
-                wanted[new], ACCOUNT, home=HOME, user="ec2-user", public_key=public.stdout
+                wanted[new], ACCOUNT, user="ec2-user", public_key=public.stdout
             )
             self._install(self._booted[new])
 

@@ -15,9 +15,9 @@ from tests.cluster.hosts import PROJECT
 
 HEAD, WORKERS = "10.77.0.2", ["10.77.0.3", "10.77.0.4"]
 ARRIVED = "cat /sys/class/net/eth0/statistics/rx_bytes"  # at the host where S3 is
-SWEEP = (
-    "cd nucseg-sweeps && python sweeps/run.py --arch cnn --trials 8 --max-epochs 20 "
-    "--scheduler none --image-size 64 --results s3://sweeps/three --name night"
+SWEEP = (  # piped, so that it prints a line an event
+    "set -o pipefail; cd nucseg-sweeps; python sweeps/run.py --arch cnn --trials 6 --max-epochs 12 "
+    "--scheduler none --image-size 64 --results s3://sweeps/three --name night | cat"
 )
 
 
@@ -26,7 +26,7 @@ def cluster_file(network, control):
     """cluster-local.yaml as shipped, but for what it tells a person to change, and for memory."""
     asked = yaml.safe_load((PROJECT / "cluster-local.yaml").read_text())
     asked["provider"] |= {"head_ip": HEAD, "worker_ips": WORKERS}
-    asked["auth"] = {"ssh_user": "root", "ssh_private_key": str(network.key)}
+    asked["auth"] = {"ssh_user": "lab", "ssh_private_key": str(network.key)}
     asked["file_mounts"]["~/nucseg-sweeps/.git"] = str(PROJECT / ".git")
     for which, cores in (("head", ""), ("worker", " --num-cpus=1")):
         asked[f"{which}_start_ray_commands"] = [
@@ -68,15 +68,19 @@ def test_a_sweep_on_three_machines_survives_a_cut_link_and_a_killed_agent(
     again = log.wait_for(lambda text: len(re.findall("epoch", text)) > epochs, 240)
     say(f"both workers lost, training again after {again:.0f} s more")
 
+    begun = time.monotonic()
     assert sweep.wait(timeout=400) == 0, log.text()
+    say(f"the rest of the sweep: {time.monotonic() - begun:.0f} s")
     megabytes = (int(control.shell(ARRIVED)) - arrived) / 1e6
-    say(f"sent to S3: {megabytes / 8:.1f} MB a trial of 20 epochs")
+    say(f"sent to S3: {megabytes / 6:.1f} MB a trial of 12 epochs")
     assert "3 machines: 2 CPU cores, 0 GPUs, room for 2 trials at once" in log.text()
     assert "Traceback" not in log.text()
     everything_is_there(control, network.folder / "fetched")
     a_wrong_token_is_refused(head)
 
+    begun = time.monotonic()
     control.shell(f"RAY_UP_enable_autoscaler_v2=0 ray down -y {cluster_file}")
+    say(f"ray down, with one machine that can't be reached: {time.monotonic() - begun:.0f} s")
     assert head.shell("pgrep -x raylet", check=False) == ""
 
 
@@ -89,7 +93,7 @@ def everything_is_there(control, folder: Path) -> None:
     control.shell(f"python {INSIDE} fetch s3://sweeps/three/night {folder}")
     rows = pq.read_table(folder / "summary.parquet").to_pylist()
     curves = pq.read_table(folder / "curves.parquet").to_pylist()
-    assert sorted(row["trial_id"] for row in rows) == [f"cnn-{n:04d}" for n in range(8)]
+    assert sorted(row["trial_id"] for row in rows) == [f"cnn-{n:04d}" for n in range(6)]
     assert {row["status"] for row in rows} == {"completed"}
     assert sum(row["workers_lost"] for row in rows) >= 2
     for row in rows:
