@@ -46,7 +46,8 @@ class Machines(Callback):
         if len(there) != len(self._seen):
             self._progress.message(self._described(there))
         self._seen = there
-        self._ask(self._missing(there))
+        waiting = sum(trial.status == Trial.PENDING for trial in trials)  # Tune asks for these
+        self._ask(self._missing(there) - waiting)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -2,6 +2,7 @@
 
 bucket NAME           wait for the S3 service, make a bucket
 fetch URI FOLDER      copy all files below an s3:// URI
+ec2 ADDRESS           answer as EC2 and IAM do, on port 5000
 account               make what cluster.yaml needs of AWS; prints subnet, image and group
 watch FILE            write down, twice a second, the machines that EC2 has; until it is ended
 terminate ADDRESS     end the machine of that address, as EC2 does with spot machines
@@ -66,6 +67,20 @@ def account() -> None:
     print(json.dumps({"subnet": subnet, "image": image, "group": group}))
 
 
+def ec2(address: str) -> None:
+    from moto.ec2.responses.instances import InstanceResponse  # noqa: PLC0415
+    from moto.server import main  # noqa: PLC0415
+
+    usual = InstanceResponse._get_param
+
+    def ample(self: Any, name: str, if_none: Any = None) -> Any:
+        """Of machines asked for, moto starts the least number; EC2, if it has them, the largest."""
+        return usual(self, "MaxCount" if name == "MinCount" else name, if_none)
+
+    InstanceResponse._get_param = ample
+    main(["-H", address, "-p", "5000"])
+
+
 def _document(name: str) -> str:
     return (PROJECT / "docs" / "aws" / name).read_text().replace("YOUR-BUCKET", "sweeps")
 
@@ -101,5 +116,5 @@ def terminate(address: str) -> None:
 
 
 if __name__ == "__main__":
-    commands = {each.__name__: each for each in (bucket, fetch, account, watch, terminate)}
+    commands = {each.__name__: each for each in (bucket, fetch, ec2, account, watch, terminate)}
     commands[sys.argv[1]](*sys.argv[2:])

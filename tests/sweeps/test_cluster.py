@@ -143,6 +143,16 @@ def test_all_machines_that_are_missing_are_asked_for_at_once_and_given_up_with_t
     assert heard[0].endswith(" CPU cores, 0 GPUs, room for 0 trials at once")
 
 
+def test_what_tune_asks_for_itself_is_not_asked_for_twice(may_grow):
+    machines = Machines({"CPU": 1, "GPU": 1}, trials=3, limit=None, progress=Heard())
+
+    machines.on_step_begin(
+        0, [SimpleNamespace(status="PENDING"), SimpleNamespace(status="RUNNING")]
+    )
+    assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
+    machines.on_experiment_end([])
+
+
 def test_no_more_machines_are_asked_for_than_trials_may_run_at_once(may_grow):
     machines = Machines({"CPU": 1, "GPU": 1}, trials=9, limit=1, progress=Heard())
 
