@@ -18,7 +18,7 @@ from sweeps.storage import Store, open_store
 if TYPE_CHECKING:
     import optuna
 
-MOST = 2000  # trials that are looked at: Optuna takes a millisecond for each
+MOST = 1500  # trials that are looked at: Optuna takes a millisecond for each
 FEWEST = 5
 SHOWN = 6  # hyperparameters that get a plot
 

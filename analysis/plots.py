@@ -36,7 +36,7 @@ def as_bytes(drawn: Figure, kind: str) -> bytes:
     # Without the date and with a salt of ours, the same results give the same file.
     with matplotlib.rc_context({"svg.hashsalt": "nucseg"}):
         metadata = {"Date": None} if kind == "svg" else None
-        drawn.savefig(file, format=kind, dpi=200, metadata=metadata)
+        drawn.savefig(file, format=kind, dpi=150, metadata=metadata)
     return file.getvalue()
 
 
@@ -56,7 +56,7 @@ def draw_tradeoff(axes: Axes, scored: pl.DataFrame, cost: str, gain: str) -> Non
     if (scored[cost] > 0).all():
         axes.set_xscale("log")
     axes.set(xlabel=f"{cost} ({unit(cost)})", ylabel=gain, title="Accuracy against compute")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right")  # "best" tries all points: seconds
 
 
 def draw_hypervolume(axes: Axes, over_time: pl.DataFrame, cost: str, gain: str) -> None:
