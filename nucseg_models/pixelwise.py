@@ -81,17 +81,17 @@ class Pixelwise(Architecture):
         self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
     ) -> NDArray[np.bool_]:
         """Pixels whose probability is above `threshold`, cleaned of specks and small holes."""
-        mask = self.probability(outputs) > float(hyperparameters["threshold"])
-        return instances.clean(mask, minimum_area=int(hyperparameters["minimum_area"]))
+        return cleaned(self.probability(outputs), hyperparameters)
 
     def postprocess(
         self, outputs: NDArray[np.float32], hyperparameters: Hyperparameters
     ) -> NDArray[np.int32]:
         """Connected components of the foreground, or its watershed."""
         watershed = hyperparameters["splitting"] == "watershed"
+        probability = self.probability(outputs)
         return instances.split_touching(
-            self.probability(outputs),
-            self.foreground(outputs, hyperparameters),
+            probability,
+            cleaned(probability, hyperparameters),
             seed_smoothing=float(hyperparameters["seed_smoothing"]),
             seed_depth=float(hyperparameters["seed_depth"]) if watershed else np.inf,
         )
@@ -108,3 +108,11 @@ class Pixelwise(Architecture):
     def postprocessing(self) -> tuple[str, ...]:
         """The threshold and the watershed's settings."""
         return tuple(POSTPROCESSING)
+
+
+def cleaned(
+    probability: NDArray[np.float32], hyperparameters: Hyperparameters
+) -> NDArray[np.bool_]:
+    """Pixels (H, W) above `threshold`, without specks and small holes, bool (H, W)."""
+    mask = probability > float(hyperparameters["threshold"])
+    return instances.clean(mask, minimum_area=int(hyperparameters["minimum_area"]))

@@ -16,6 +16,7 @@ from nucseg_models.pixelwise import (
     PAPER_POSTPROCESSING,
     POSTPROCESSING,
     Pixelwise,
+    cleaned,
 )
 from nucseg_models.search_space import LEARNING, Choice, Hyperparameters, Int
 
@@ -122,9 +123,10 @@ class SimpleCNN(Pixelwise):
         """Connected components, or a watershed from the pixels that are inside, not border."""
         if hyperparameters["splitting"] == "components":
             return super().postprocess(outputs, hyperparameters)
-        foreground = self.foreground(outputs, hyperparameters)
+        probability = self.probability(outputs)
+        foreground = cleaned(probability, hyperparameters)
         markers = foreground & (outputs[..., NUCLEUS] > outputs[..., BORDER])
-        return instances.labels_from_markers(markers, foreground, self.probability(outputs))
+        return instances.labels_from_markers(markers, foreground, probability)
 
 
 def _hidden(x: Any, index: int, hyperparameters: Hyperparameters) -> Any:

@@ -15,10 +15,9 @@ import pyarrow.parquet
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.segmentation import find_boundaries
 
 from nucseg_models.data.run_length import COLUMNS, encode_runs
-from nucseg_models.instances import means
+from nucseg_models.instances import borders, means
 from nucseg_models.prediction.pages import Page
 from nucseg_models.prediction.winner import Segmentation
 
@@ -90,7 +89,7 @@ class Output:
 def _overlay(page: Page, nuclei: Segmentation) -> Image.Image:
     """The image, with the outlines of the nuclei."""
     drawn = page.image.copy()
-    drawn[find_boundaries(nuclei.labels, mode="inner")] = OUTLINE
+    drawn[borders(nuclei.labels)] = OUTLINE
     return Image.fromarray(drawn)
 
 

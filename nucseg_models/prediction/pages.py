@@ -61,7 +61,8 @@ def _page(pixels: NDArray[np.generic], name: str) -> Page:
     image = decode.as_image(pixels, name)
     values = decode.channels_last(pixels, name).astype(np.float32)
     opaque = values[..., :-1] if values.shape[2] in (2, 4) else values
-    return Page(opaque.mean(axis=2), image)
+    # As mean(axis=2), which takes twice the time over so short an axis.
+    return Page(np.einsum("hwc->hw", opaque) / np.float32(opaque.shape[2]), image)
 
 
 def _pages(data: bytes, name: str) -> Iterator[NDArray[np.generic]]:
