@@ -67,9 +67,11 @@ class Machines(Callback):
 
     def _described(self, there: list[Bundle]) -> str:
         cores, gpus = (int(sum(each.get(name, 0) for each in there)) for name in ("CPU", "GPU"))
-        many = f"{len(there)} machines" if len(there) > 1 else "1 machine"
         room = cluster.places(self._bundle, there)
-        return f"{many}: {cores} CPU cores, {gpus} GPUs, room for {room} trials at once"
+        return (
+            f"{_counted(len(there), 'machine')}: {_counted(cores, 'CPU core')}, "
+            f"{_counted(gpus, 'GPU')}, room for {_counted(room, 'trial')} at once"
+        )
 
     def _missing(self, there: list[Bundle]) -> int:
         """For how many trials there is no room, though the cluster may grow to have it."""
@@ -93,3 +95,8 @@ class Machines(Callback):
 
 def _granted(group: PlacementGroup) -> bool:
     return bool(ray.util.placement_group_table(group).get("state") == "CREATED")
+
+
+def _counted(number: int, what: str) -> str:
+    """``1 machine``, ``2 machines``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -76,7 +77,7 @@ def test_a_sweep_on_three_machines_survives_a_cut_link_and_a_killed_agent(
     assert "3 machines: 2 CPU cores, 0 GPUs, room for 2 trials at once" in log.text()
     assert "Traceback" not in log.text()
     everything_is_there(control, network.folder / "fetched")
-    a_wrong_token_is_refused(head)
+    a_wrong_or_missing_token_is_refused(head)
 
     begun = time.monotonic()
     control.shell(f"RAY_UP_enable_autoscaler_v2=0 ray down -y {cluster_file}")
@@ -90,25 +91,54 @@ def lost(log: Log, times: int) -> float:
 
 
 def everything_is_there(control, folder: Path) -> None:
-    control.shell(f"python {INSIDE} fetch s3://sweeps/three/night {folder}")
-    rows = pq.read_table(folder / "summary.parquet").to_pylist()
+    rows = fetched(control, "three/night", folder)
     curves = pq.read_table(folder / "curves.parquet").to_pylist()
-    assert sorted(row["trial_id"] for row in rows) == [f"cnn-{n:04d}" for n in range(6)]
-    assert {row["status"] for row in rows} == {"completed"}
-    assert sum(row["workers_lost"] for row in rows) >= 2
-    for row in rows:
-        told = [each["epoch"] for each in curves if each["trial_id"] == row["trial_id"]]
+    assert sorted(rows) == [f"cnn-{n:04d}" for n in range(6)]
+    assert {row["status"] for row in rows.values()} == {"completed"}
+    assert sum(row["workers_lost"] for row in rows.values()) >= 2
+    for trial, row in rows.items():
+        told = [each["epoch"] for each in curves if each["trial_id"] == trial]
         assert sorted(told) == list(range(1, row["epochs_planned"] + 1))
     assert (folder / "best" / "cnn" / "model.keras").exists()
     assert not (folder / "running.json").exists()
 
 
-def a_wrong_token_is_refused(head) -> None:
-    said = head.shell(
-        "cd nucseg-sweeps; RAY_AUTH_TOKEN=wrong python sweeps/run.py --arch cnn --trials 1 "
-        f"--results s3://sweeps/refused --address {HEAD}:6379 2>&1; echo status $?"
-    )
-    assert "can't be joined" in said
-    assert "same token" in said
-    assert "Traceback" not in said
-    assert said.endswith("status 2\n")
+def a_wrong_or_missing_token_is_refused(head) -> None:
+    for without in ("RAY_AUTH_TOKEN=wrong", "HOME=/tmp"):
+        said = head.shell(
+            f"cd nucseg-sweeps; {without} python sweeps/run.py --arch cnn --trials 1 "
+            f"--results s3://sweeps/refused --address {HEAD}:6379 2>&1; echo status $?"
+        )
+        assert "can't be joined" in said
+        assert "same token" in said
+        assert "Traceback" not in said
+        assert said.endswith("status 2\n")
+
+
+def test_after_the_heads_death_another_machine_goes_on_from_s3(network, control, say):
+    head = network.add(HEAD, ENVIRONMENT)
+    asked = "--arch cnn --trials 3 --max-epochs 12 --scheduler none --image-size 64"
+    where = "--results s3://sweeps/head --name night"
+    log = Log(network.folder / "first.log")
+    head.start(f"cd {PROJECT}; python sweeps/run.py {asked} {where} | cat", log.path)
+    log.wait_for(lambda text: "completed after" in text, 120)
+    log.wait_for(lambda text: re.search(r"epoch \d+/12.*\Z", text), 60)
+    head.end()
+    before = fetched(control, "head/night", network.folder / "before")
+
+    begun = time.monotonic()
+    said = control.shell(f"cd {PROJECT}; python sweeps/run.py --resume {where}")
+    say(f"after the head's death, another machine took {time.monotonic() - begun:.0f} s to end it")
+    after = fetched(control, "head/night", network.folder / "after")
+    assert "winners  s3://sweeps/head/night/best/" in said
+    assert sorted(after) == ["cnn-0000", "cnn-0001", "cnn-0002"]
+    for trial, row in before.items():  # but for who is the best of all, and its tests
+        assert after[trial]["ended_at"] == row["ended_at"]
+        assert after[trial]["val_iou"] == row["val_iou"]
+
+
+def fetched(control, sweep: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a sweep on S3, by trial."""
+    control.shell(f"python {INSIDE} fetch s3://sweeps/{sweep} {folder}")
+    rows = pq.read_table(folder / "summary.parquet").to_pylist()
+    return {row["trial_id"]: row for row in rows}

@@ -185,7 +185,7 @@ def test_in_a_pipe_it_prints_a_line_an_event_and_the_winners_and_nothing_else(fi
     ]
     patterns = [
         r"sweep night: 2 trials each of cnn, resnet on synthetic: \d+ images to train on, .*",
-        r"1 machine: \d+ CPU cores, \d+ GPUs, room for \d+ trials at once",
+        r"1 machine: \d+ CPU cores?, \d+ GPUs?, room for \d+ trials? at once",
         r"(cnn|resnet)-000\d: started",
         r"cnn-000\d: epoch \d/2, IoU 0\.\d+, loss \d+\.\d+",
         r"cnn-000\d: completed after 2 epochs, IoU 0\.\d+, \d+\.\d device-seconds",
