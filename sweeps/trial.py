@@ -29,7 +29,7 @@ _prepared: set[int] = set()
 
 
 def run_trial(
-    config: dict[str, Any], *, train: Dataset, validation: Dataset, weights: Weights | None
+    config: dict[str, Any], *, train: Dataset, validation: Dataset, weights: Weights | None = None
 ) -> None:
     """Ray Tune's trainable. A failure is reported as a result with an `error`, not raised, so
     that the worker stays warm and the sweep goes on.

@@ -46,4 +46,4 @@ def test_an_interaction_shows_the_mean_of_each_cell():
 def test_a_figure_becomes_a_picture_file():
     drawn = plots.figure(lambda axes: axes.plot([1, 2]))
     with Image.open(io.BytesIO(plots.as_bytes(drawn, "png"))) as image:
-        assert image.size == (1400, 900)
+        assert image.size == (1050, 675)

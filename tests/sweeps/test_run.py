@@ -201,14 +201,14 @@ def test_in_a_pipe_it_prints_a_line_an_event_and_the_winners_and_nothing_else(fi
 
 
 def test_a_time_budget_ends_a_sweep_in_time_with_its_winner_on_a_clean_terminal(launch, tmp_path):
-    asked = ("--arch", "cnn", "--trials", "500", "--time-budget", "40s", *SMALL)
+    asked = ("--arch", "cnn", "--trials", "500", "--time-budget", "1m", *SMALL)
     began = datetime.now(UTC)
     run = launch(*asked, terminal=True)
     assert run.status() == 0
 
     found = rows(tmp_path / "results" / "night")
     searched = max(row["ended_at"] for row in found) - began
-    assert 28 < searched.total_seconds() < 50  # an epoch is not cut short at once
+    assert 45 < searched.total_seconds() < 70  # an epoch is not cut short at once
     assert {row["status"] for row in found} <= {"completed", "stopped"}
     assert sum(row["is_best"] for row in found) == 1
     assert (tmp_path / "results" / "night" / "best" / "cnn" / "model.keras").exists()
