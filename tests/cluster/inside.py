@@ -1,7 +1,7 @@
 """What tests do on a made-up host, where alone its network can be reached: `python inside.py ...`.
 
 bucket NAME           wait for the S3 service, make a bucket
-fetch URI FOLDER      copy all files below an s3:// URI
+fetch URI FOLDER      copy what is below an s3:// URI, checkpoints aside
 ec2 ADDRESS           answer as EC2 and IAM do, on port 5000
 account               make what cluster.yaml needs of AWS; prints subnet, image and group
 watch FILE            write down, twice a second, the machines that EC2 has; until it is ended
@@ -40,7 +40,9 @@ def fetch(uri: str, folder: str) -> None:
     from sweeps.storage import open_store  # noqa: PLC0415 - the other commands need it not
 
     store = open_store(uri)
-    for name in filter(None, store.list()):
+    for name in store.list():
+        if not name or name.startswith("checkpoints"):  # Tune marks folders by empty objects
+            continue
         path = Path(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(store.read_bytes(name))
