@@ -30,7 +30,7 @@ class Machines(Callback):
         self._bundle = {name: amount for name, amount in bundle.items() if amount}
         self._left, self._limit, self._progress = trials, limit, progress
         self._asked: PlacementGroup | None = None
-        self._seen: list[Bundle] = []
+        self._seen = 0  # machines
         self._next = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -42,10 +42,10 @@ class Machines(Callback):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS
-        there = sorted(cluster.machines(), key=str)
-        if len(there) != len(self._seen):
+        there = cluster.machines()
+        if len(there) != self._seen:
             self._progress.message(self._described(there))
-        self._seen = there
+        self._seen = len(there)
         waiting = sum(trial.status == Trial.PENDING for trial in trials)  # Tune asks for these
         self._ask(self._missing(there) - waiting)
 
