@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from analysis import load, tradeoff
+from sweeps.record import SUMMARY_FILE
+from sweeps.storage import open_store
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -145,3 +147,17 @@ def test_the_command_line_runs_as_documented_and_starts_fast(sweep_folder, ten_t
     imported = {line.split("|")[-1].strip().split(".")[0] for line in helped.stderr.splitlines()}
     assert imported.isdisjoint(slow)
     assert "--cost" in helped.stdout
+
+
+def test_another_s3_service_can_be_named(run, sweep_folder, ten_trials, s3_admin, monkeypatch):
+    store = open_store("s3://sweeps/endpoint/night")
+    store.write_file(SUMMARY_FILE, Path(sweep_folder(ten_trials)) / SUMMARY_FILE)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")  # to be as it was after the test
+
+    done = run("s3://sweeps/endpoint/night", "--s3-endpoint", s3_admin.endpoint)
+    assert (done.status, done.err) == (0, "")
+    assert "unet" in done.out
+    refused = run("s3://sweeps/x", "--s3-endpoint", "s3.example")
+    assert refused.status == 2
+    assert "must be http://HOST:PORT or https://HOST" in refused.err
