@@ -30,6 +30,7 @@ class Machines(Callback):
         self._bundle = {name: amount for name, amount in bundle.items() if amount}
         self._left, self._limit, self._progress = trials, limit, progress
         self._asked: PlacementGroup | None = None
+        self._missed = 0  # when it was last looked
         self._seen = 0  # machines
         self._next = 0.0
 
@@ -38,16 +39,24 @@ class Machines(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Look at the cluster now and then."""
-        if time.monotonic() < self._next:
+        """Look at the cluster now and then; at each step while something is asked for.
+
+        What was missing twice is asked for, as Tune may be about to ask for it itself, and given
+        up at once when Tune did: for what both ask for, the cluster would start machines twice.
+        """
+        due = time.monotonic() >= self._next
+        if not trials or not (due or self._asked):  # without trials, Tune has yet to ask
             return
-        self._next = time.monotonic() + SECONDS
         there = cluster.machines()
-        if len(there) != self._seen:
-            self._progress.message(self._described(there))
-        self._seen = len(there)
         waiting = sum(trial.status == Trial.PENDING for trial in trials)  # Tune asks for these
-        self._ask(self._missing(there) - waiting)
+        missing = self._missing(there) - waiting
+        if due:
+            self._next = time.monotonic() + SECONDS
+            self._tell(there)
+            self._missed, missing = missing, min(missing, self._missed)
+        elif self._asked:
+            missing = min(missing, self._asked.bundle_count)
+        self._ask(missing)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -64,6 +73,11 @@ class Machines(Callback):
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Nothing more is needed."""
         self._ask(0)
+
+    def _tell(self, there: list[Bundle]) -> None:
+        if len(there) != self._seen:
+            self._progress.message(self._described(there))
+        self._seen = len(there)
 
     def _described(self, there: list[Bundle]) -> str:
         cores, gpus = (int(sum(each.get(name, 0) for each in there)) for name in ("CPU", "GPU"))

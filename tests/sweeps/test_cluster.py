@@ -1,5 +1,6 @@
 """What a cluster offers, and what a sweep may use of it. On many machines: tests/cluster."""
 
+import math
 import re
 import stat
 from types import SimpleNamespace
@@ -26,6 +27,9 @@ TWO_GPUS_AT_MOST = {
 
 def asked(**options):
     return SweepConfig(arch="cnn", name="night", address="local", **options)
+
+
+RUNNING, WAITING = SimpleNamespace(status="RUNNING"), SimpleNamespace(status="PENDING")
 
 
 class Heard(list):
@@ -131,11 +135,12 @@ def test_all_machines_that_are_missing_are_asked_for_at_once_and_given_up_with_t
     machines = Machines({"CPU": 1, "GPU": 1}, trials=3, limit=None, progress=heard)
     monkeypatch.setattr("sweeps.machines.SECONDS", 0)
 
-    machines.on_step_begin(0, [])
+    machines.on_step_begin(0, [RUNNING])
+    machines.on_step_begin(1, [RUNNING])
     assert open_requests() == [[{"CPU": 1, "GPU": 1}] * 2]  # for two of three: it grows no further
-    machines.on_trial_complete(1, [], SimpleNamespace())
-    machines.on_trial_error(1, [], SimpleNamespace())
-    machines.on_step_begin(1, [])
+    machines.on_trial_complete(2, [], SimpleNamespace())
+    machines.on_trial_error(2, [], SimpleNamespace())
+    machines.on_step_begin(2, [RUNNING])
     assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
     machines.on_experiment_end([])
     assert open_requests() == []
@@ -144,20 +149,37 @@ def test_all_machines_that_are_missing_are_asked_for_at_once_and_given_up_with_t
     assert re.search(r" \d+ CPU cores?, 0 GPUs, room for 0 trials at once$", heard[0])
 
 
-def test_what_tune_asks_for_itself_is_not_asked_for_twice(may_grow):
+def test_what_tune_asks_for_itself_is_not_asked_for_twice(may_grow, monkeypatch):
     machines = Machines({"CPU": 1, "GPU": 1}, trials=3, limit=None, progress=Heard())
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
 
-    machines.on_step_begin(
-        0, [SimpleNamespace(status="PENDING"), SimpleNamespace(status="RUNNING")]
-    )
+    machines.on_step_begin(0, [])
+    machines.on_step_begin(1, [WAITING])  # which Tune had not yet when it was looked first
+    assert open_requests() == []
+    machines.on_step_begin(2, [WAITING, RUNNING])
     assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
     machines.on_experiment_end([])
 
 
-def test_no_more_machines_are_asked_for_than_trials_may_run_at_once(may_grow):
-    machines = Machines({"CPU": 1, "GPU": 1}, trials=9, limit=1, progress=Heard())
+def test_a_request_is_given_up_as_soon_as_tune_makes_it_itself(may_grow, monkeypatch):
+    machines = Machines({"CPU": 1, "GPU": 1}, trials=3, limit=None, progress=Heard())
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
+    machines.on_step_begin(0, [RUNNING])
+    machines.on_step_begin(1, [RUNNING])
+    monkeypatch.setattr(machines, "_next", math.inf)  # no look is due for long
 
-    machines.on_step_begin(0, [])
+    machines.on_step_begin(2, [RUNNING, WAITING])
+    assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
+    machines.on_step_begin(3, [RUNNING, WAITING, WAITING])
+    assert open_requests() == []
+
+
+def test_no_more_machines_are_asked_for_than_trials_may_run_at_once(may_grow, monkeypatch):
+    machines = Machines({"CPU": 1, "GPU": 1}, trials=9, limit=1, progress=Heard())
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
+
+    machines.on_step_begin(0, [RUNNING])
+    machines.on_step_begin(1, [RUNNING])
     assert open_requests() == [[{"CPU": 1, "GPU": 1}]]
     machines.on_experiment_end([])
 
@@ -167,15 +189,18 @@ def test_a_request_that_is_granted_is_given_back_for_the_trials_to_use(may_grow,
     monkeypatch.setattr(cluster, "machines", lambda: [])  # as if Ray had not told of them yet
     machines = Machines({"CPU": 1, "GPU": 0}, trials=1, limit=None, progress=Heard())
 
-    machines.on_step_begin(0, [])
+    machines.on_step_begin(0, [RUNNING])
+    machines.on_step_begin(1, [RUNNING])
     group = machines._asked.id.hex()
     ray.get(machines._asked.ready(), timeout=20)
-    machines.on_step_begin(1, [])
+    machines.on_step_begin(2, [RUNNING])
     assert ray.util.placement_group_table()[group]["state"] == "REMOVED"
 
 
-def test_on_a_ray_of_its_own_nothing_is_asked_for(running):
+def test_on_a_ray_of_its_own_nothing_is_asked_for(running, monkeypatch):
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
     machines = Machines({"CPU": 1, "GPU": 0}, trials=99, limit=None, progress=Heard())
 
-    machines.on_step_begin(0, [])
+    machines.on_step_begin(0, [RUNNING])
+    machines.on_step_begin(1, [RUNNING])
     assert open_requests() == []
