@@ -120,7 +120,11 @@ def sweep(trials: int, epochs: int, seconds: float) -> None:
         with ray_running(config) as resources:
             recording = Recording(facts(asked, resources), asked.recorder, asked.progress, store)
             search = StudyPerArchitecture(
-                config, [nucseg_models.get("unet")], deadline=None, pretrained=None
+                config,
+                [nucseg_models.get("unet")],
+                deadline=None,
+                pretrained=None,
+                device_seconds=recording.device_seconds,
             )
             scheduler = SchedulerPerArchitecture("none", ["unet"], epochs)
             started = time.perf_counter()

@@ -6,6 +6,7 @@ import ctypes
 import platform
 import re
 import resource
+from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -72,6 +73,24 @@ def _gpu_name() -> str | None:
     return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
 
 
+def _gpu_peak() -> int | None:
+    """Most memory that the backend held on its first GPU; None where there is none."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf  # noqa: PLC0415
+
+        gpus = tf.config.list_logical_devices("GPU")
+        return int(tf.config.experimental.get_memory_info(gpus[0].name)["peak"]) if gpus else None
+    if backend == "jax":
+        import jax  # noqa: PLC0415
+
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else int(device.memory_stats()["peak_bytes_in_use"])
+    import torch  # noqa: PLC0415
+
+    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
+
+
 def _processor() -> str:
     """The processor's name, as Linux knows it."""
     info = Path("/proc/cpuinfo")
@@ -80,15 +99,30 @@ def _processor() -> str:
 
 
 def restart_peak_memory() -> None:
-    """Let `peak_memory_bytes` count from now on, where the system can; else since the start."""
-    try:
+    """Let `peak_memory_bytes` count from now on, where the system can; else since the start.
+
+    JAX can not for a GPU.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf  # noqa: PLC0415
+
+        for gpu in tf.config.list_logical_devices("GPU"):
+            tf.config.experimental.reset_memory_stats(gpu.name)
+    if backend == "torch":
+        import torch  # noqa: PLC0415
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
         CLEAR.write_text("5")
-    except OSError:
-        return
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident memory of this process since `restart_peak_memory`, in bytes."""
+    """Most memory held since `restart_peak_memory`, in bytes: of the GPU, else of this process."""
+    on_gpu = _gpu_peak()
+    if on_gpu is not None:
+        return on_gpu
     found = re.search(r"VmHWM:\s*(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
     if found:
         return int(found.group(1)) * 1024

@@ -16,7 +16,8 @@ import yaml
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeps.config import ConfigError, SweepConfig
+from sweeps.checks import ConfigError
+from sweeps.config import SweepConfig
 from sweeps.failure import reason
 from sweeps.storage import LocalStore, StorageError, Store
 

@@ -9,13 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sweeps.config import OPTIONS, ConfigError, SweepConfig, check_installed, refuse
+from sweeps.checks import ConfigError, check_installed, refuse
+from sweeps.config import OPTIONS, SweepConfig
 from sweeps.options import Option, flag, folder_name, nearest, switch
 from sweeps.record import SWEEP_FILE
 from sweeps.storage import open_store, use_s3_endpoint
 
 # A resumed search goes on with these as they were, else its trials could not be compared.
-_FIXED_ON_RESUME = ("data", "image_size", "max_epochs", "pretrained", "seed")
+_FIXED_ON_RESUME = ("data", "image_size", "max_epochs", "objective", "pretrained", "seed")
 
 _EXAMPLES = """\
 examples:
@@ -81,7 +82,7 @@ def _parser(architectures: Sequence[str]) -> argparse.ArgumentParser:
         if option.convert is switch:
             add(flag(name), help=described, action=argparse.BooleanOptionalAction)
         else:
-            several = "+" if name == "arch" else None
+            several = "+" if name in ("arch", "warm_start") else None
             add(flag(name), help=described, metavar=option.metavar, nargs=several)
     return parser
 
@@ -140,18 +141,24 @@ def _from_resumed(given: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"--name {error}") from None
     try:
-        saved: dict[str, Any] = json.loads(open_store(uri).read_bytes(SWEEP_FILE))["config"]
+        asked = json.loads(open_store(uri).read_bytes(SWEEP_FILE))["config"]
+        saved: dict[str, Any] = {"objective": ["iou"], **asked}  # which older ones do not say
     except FileNotFoundError:
         raise ConfigError(f"--resume finds no sweep in {uri}; without it, one begins") from None
     except (ValueError, KeyError) as error:
         raise ConfigError(f"--resume can't read {uri}/{SWEEP_FILE}: {error}") from None
     refuse(
-        f"{flag(name)} must stay {saved[name]} on --resume, not {given[name]}: its trials could "
-        f"not be compared with the earlier ones; begin a sweep of another name"
+        f"{flag(name)} must stay {_shown(saved[name])} on --resume, not {_shown(given[name])}: its "
+        f"trials could not be compared with the earlier ones; begin a sweep of another name"
         for name in _FIXED_ON_RESUME
-        if name in given and str(given[name]) != str(saved[name])
+        if name in given and _shown(given[name]) != _shown(saved[name])
     )
     return saved
+
+
+def _shown(value: Any) -> str:
+    """A value as on the command line."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _known_architectures(wanted: Any, known: Sequence[str]) -> Sequence[str]:

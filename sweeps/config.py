@@ -1,40 +1,32 @@
 """What a sweep was asked to do: every option, declared once and checked."""
 
-import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, get_type_hints
 
+from sweeps.checks import contradictions, refuse
 from sweeps.options import (
     Option,
     duration,
     flag,
     folder_name,
+    memory,
     names,
     number,
+    objectives,
     one_of,
     optional,
+    price,
+    several,
     share_of_gpus,
     switch,
     text,
     whole_number,
 )
-from sweeps.record import BACKENDS, SWEEP_FILE
-from sweeps.storage import Store
+from sweeps.record import BACKENDS
 
 _WHAT, _DATA, _SEARCH = "what to search", "data", "search"
 _MACHINES, _RESULTS = "machines", "results"
-
-# (option, value) -> (module to import, extra of this project that installs it)
-_NEEDS = {
-    ("sampler", "gp"): ("torch", "torch"),
-    ("backend", "torch"): ("torch", "torch"),
-    ("backend", "jax"): ("jax", "jax"),
-}
-
-
-class ConfigError(ValueError):
-    """What a person asked for can't be done; the message says what would work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +61,37 @@ class SweepConfig:
             optional(duration),
             "TIME",
             "wall time after which the search ends, as 30m, 2h, 1h30m, 900s or seconds",
+            "no limit",
+        ),
+    ] = None
+    max_usd: Annotated[
+        float | None,
+        Option(
+            _WHAT,
+            optional(number(above=0)),
+            "USD",
+            "US dollars that the trials may cost; each that runs then ends after its epoch",
+            "no limit",
+        ),
+    ] = None
+    max_memory: Annotated[
+        float | None,
+        Option(
+            _WHAT,
+            optional(memory),
+            "SIZE",
+            "most memory that a trial may take, as 4GB or 500MB: of the GPU, else of its process; "
+            "what takes more can't win, and the sampler learns to keep off",
+            "no limit",
+        ),
+    ] = None
+    max_seconds_per_image: Annotated[
+        float | None,
+        Option(
+            _WHAT,
+            optional(number(above=0)),
+            "SECONDS",
+            "longest that the finished model may take to segment an image",
             "no limit",
         ),
     ] = None
@@ -139,6 +162,26 @@ class SweepConfig:
             "how poor trials are stopped early: asha, hyperband or none",
         ),
     ] = "asha"
+    objective: Annotated[
+        tuple[str, ...],
+        Option(
+            _SEARCH,
+            objectives("iou", "device_seconds"),
+            "NAMES",
+            "what is searched for: iou, or iou,device_seconds for the best IoU at every cost",
+        ),
+    ] = ("iou",)
+    warm_start: Annotated[
+        tuple[str, ...],
+        Option(
+            _SEARCH,
+            several,
+            "URI",
+            "folders or s3:// URIs of sweeps on the same --data with the same --seed, whose trials "
+            "the sampler learns from",
+            "nothing",
+        ),
+    ] = ()
     seed: Annotated[
         int, Option(_SEARCH, whole_number(0, 2**32 - 1), "N", "seed of all random choices")
     ] = 0
@@ -181,15 +224,19 @@ class SweepConfig:
         ),
     ] = None
     usd_per_hour: Annotated[
-        float | None,
+        float | str | None,
         Option(
             _MACHINES,
-            optional(number(at_least=0)),
+            optional(price),
             "USD",
-            "price of one device, in US dollars an hour",
+            "price of one device (a GPU, else a CPU core) in US dollars an hour, or a table of "
+            "prices by the device's name, as sweeps/prices.toml",
             "costs are left empty",
         ),
     ] = None
+    spot: Annotated[
+        bool, Option(_MACHINES, switch, "", "of such a table, take the prices of spot machines")
+    ] = False
 
     results: Annotated[
         str,
@@ -238,10 +285,12 @@ class SweepConfig:
             except ValueError as error:
                 problems.append(f"{flag(name)} {error}")
         refuse(problems)
+        refuse(contradictions(self))
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values, by name: ``config`` in sweep.json."""
-        return asdict(self) | {"arch": list(self.arch)}
+        asked = asdict(self)
+        return {k: list(value) if isinstance(value, tuple) else value for k, value in asked.items()}
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -249,32 +298,3 @@ OPTIONS: Mapping[str, Option] = {
     for name, hint in get_type_hints(SweepConfig, include_extras=True).items()
 }
 """Every option by its name, in the order of the help."""
-
-
-def check_installed(config: SweepConfig) -> None:
-    """Raise ConfigError where an option needs a package that is not installed."""
-    refuse(
-        f"{flag(option)} {value} needs the package {module}: pip install '.[{extra}]'"
-        for (option, value), (module, extra) in _NEEDS.items()
-        if getattr(config, option) == value and importlib.util.find_spec(module) is None
-    )
-
-
-def check_name_is_free(config: SweepConfig, results: Store) -> None:
-    """Raise ConfigError where a new sweep would write over another; `results` is --results."""
-    if not config.resume and results.child(config.name).exists(SWEEP_FILE):
-        raise name_is_taken(config)
-
-
-def name_is_taken(config: SweepConfig) -> ConfigError:
-    """What is wrong where another sweep has the name, and what would work."""
-    return ConfigError(
-        f"--name {config.name} is taken by an earlier sweep in {config.results}: choose another "
-        f"name, or go on with it by --resume --name {config.name}"
-    )
-
-
-def refuse(problems: Iterable[str]) -> None:
-    """Raise ConfigError where there is a problem: one as a sentence, several as a list."""
-    if lines := list(problems):
-        raise ConfigError(lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines))

@@ -36,7 +36,10 @@ class Crowned:
 
 
 def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
-    """Save each architecture's best model to best/<architecture>/ and fill in its row.
+    """Save each architecture's winners and fill in their rows.
+
+    The best goes to best/<architecture>/; of two objectives, the others of the front to
+    front/<architecture>/<trial>/.
 
     resources: the CPUs and GPUs that a trial had. Returns whether all could be saved.
     """
@@ -45,42 +48,55 @@ def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
     references = {name: ray.put(dataset) for name, dataset in images.items()}
     worker = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"], max_calls=1)(_crown)
     tasks = []
-    for best in filter(None, map(recorder.best, sweep.config.arch)):
-        if _crowned_trial(store, best.architecture) != best.trial_id:
-            folder = checkpoints.latest(store, best.trial_id)
+    for winner in [trial for name in sweep.config.arch for trial in recorder.winners(name)]:
+        if _crowned_trial(store.child(_place(winner))) != winner.trial_id:
+            folder = checkpoints.latest(store, winner.trial_id)
             state = ray.put(store.read_bytes(f"{folder}/{checkpoints.STATE}"))
-            tasks.append((best, worker.remote(best, state, **references)))
+            tasks.append((winner, worker.remote(winner, state, **references)))
     whole = True
-    for best, task in tasks:
+    for winner, task in tasks:
         try:
-            _keep(recorder, store, best, ray.get(task))
+            _keep(recorder, store, winner, ray.get(task))
         except RayError as error:  # out of memory, say: the others' winners are saved all the same
-            sweep.progress.message(f"{best.trial_id}: won, but was not saved: {reason(error)}")
+            sweep.progress.message(f"{winner.trial_id}: won, but was not saved: {reason(error)}")
             whole = False
+    _remove_beaten(recorder, store, sweep.config.arch)
     return whole
 
 
-def _crowned_trial(store: Store, architecture: str) -> str | None:
-    """The trial whose model is already saved, if any."""
+def _place(winner: TrialRecord) -> str:
+    """The folder of a winner's model."""
+    if winner.is_best:
+        return f"best/{winner.architecture}"
+    return f"front/{winner.architecture}/{winner.trial_id}"
+
+
+def _remove_beaten(recorder: Recorder, store: Store, architectures: Sequence[str]) -> None:
+    """Remove models that were on a front when the sweep last ended and are no more."""
+    kept = {_place(trial) for name in architectures for trial in recorder.winners(name)}
+    for name in architectures:
+        for file in store.list(f"front/{name}/"):
+            if file.rpartition("/")[0] not in kept:
+                store.delete(file)
+
+
+def _crowned_trial(folder: Store) -> str | None:
+    """The trial whose model is already saved there, if any."""
     try:
-        config = json.loads(store.read_bytes(f"best/{architecture}/config.json"))
+        config = json.loads(folder.read_bytes("config.json"))
     except FileNotFoundError:
         return None
     return str(config["trial_id"])
 
 
-def _keep(recorder: Recorder, store: Store, best: TrialRecord, crowned: Crowned) -> None:
+def _keep(recorder: Recorder, store: Store, winner: TrialRecord, crowned: Crowned) -> None:
     """Write the model, its row, and last its description, which says that all is there."""
-    record = replace(best, **crowned.scores)
-    folder = store.child("best").child(best.architecture)
+    record = replace(winner, **crowned.scores)
+    folder = store.child(_place(winner))
     folder.write_bytes("model.keras", crowned.model)
     recorder.replace(record)
-    whose = {key: getattr(best, key) for key in ("sweep", "trial_id", "architecture")}
-    recorder.segmented(
-        best.architecture,
-        [ImageRecord(**whose, **image) for image in crowned.images],
-        [GalleryRecord(**whose, **place) for place in crowned.gallery],
-    )
+    if winner.is_best:
+        _keep_images(recorder, winner, crowned)
     description = {
         "architecture": record.architecture,
         "hyperparameters": json.loads(record.hyperparameters),
@@ -97,8 +113,17 @@ def _keep(recorder: Recorder, store: Store, best: TrialRecord, crowned: Crowned)
     folder.write_bytes("config.json", json.dumps(description, indent=2).encode())
 
 
+def _keep_images(recorder: Recorder, best: TrialRecord, crowned: Crowned) -> None:
+    whose = {key: getattr(best, key) for key in ("sweep", "trial_id", "architecture")}
+    recorder.segmented(
+        best.architecture,
+        [ImageRecord(**whose, **image) for image in crowned.images],
+        [GalleryRecord(**whose, **place) for place in crowned.gallery],
+    )
+
+
 def _crown(
-    best: TrialRecord, state: bytes, *, validation: Dataset, test: Dataset | None
+    winner: TrialRecord, state: bytes, *, validation: Dataset, test: Dataset | None
 ) -> Crowned:
     """Runs on a worker: the model with its best weights, saved and scored."""
     # A worker imports Keras; the driver, which imports this file, must not.
@@ -108,8 +133,8 @@ def _crown(
     from nucseg_models.training import best_weights  # noqa: PLC0415
 
     device.prepare(1)
-    architecture = nucseg_models.get(best.architecture)
-    hyperparameters = json.loads(best.hyperparameters)
+    architecture = nucseg_models.get(winner.architecture)
+    hyperparameters = json.loads(winner.hyperparameters)
     model = architecture.build(hyperparameters, None)
     model.set_weights(best_weights(state))
     scores: dict[str, Any] = {}

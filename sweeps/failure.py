@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 from ray.exceptions import ActorUnavailableError, RayActorError
 from ray.tune.experiment import Trial
 
 LONGEST = 300  # characters
+# As TensorFlow, torch, JAX, Python and Ray's memory monitor say it.
+_NO_MEMORY = re.compile(
+    r"ResourceExhausted|RESOURCE_EXHAUSTED|OutOfMemory|MemoryError|running low on memory"
+)
 
 
 def reason(error: BaseException) -> str:
@@ -20,6 +25,11 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = type(error).__name__
     return f"{kind}: {lines[0]}"[:LONGEST] if lines else kind
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Whether a failure's `reason` is that memory ran out, the device's or the machine's."""
+    return _NO_MEMORY.search(reason) is not None
 
 
 def last_error(trial: Trial) -> BaseException | None:

@@ -14,7 +14,8 @@ from rich.progress import Progress as Bar
 from nucseg_models import data
 from nucseg_models.data import Dataset
 from nucseg_models.data.cache import cache_root
-from sweeps.config import ConfigError, SweepConfig
+from sweeps.checks import ConfigError
+from sweeps.config import SweepConfig
 from sweeps.storage import fetch
 
 

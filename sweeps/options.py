@@ -13,6 +13,8 @@ from typing import Any
 
 Converter = Callable[[Any], Any]
 
+_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
+_MEMORY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMG]B)")
 _DURATION = re.compile(
     r"(?:(?P<hours>\d+(?:\.\d+)?)h)?(?:(?P<minutes>\d+(?:\.\d+)?)m)?(?:(?P<seconds>\d+(?:\.\d+)?)s)?"
 )
@@ -118,6 +120,48 @@ def share_of_gpus(value: Any) -> float:
     if found > 1 and found % 1:
         raise ValueError(f"must be 0 to 1, or a whole number, not {value!r}")
     return found
+
+
+def objectives(*choices: str) -> Converter:
+    """A converter to one or several of the choices, parted by commas, the first always."""
+
+    def convert(value: Any) -> tuple[str, ...]:
+        several = value.split(",") if isinstance(value, str) else value
+        found = names([str(name).strip() for name in several])
+        if found[0] != choices[0] or not set(found) <= set(choices):
+            raise ValueError(
+                f"must be {choices[0]}, or {','.join(choices)}, not {','.join(found)!r}"
+            )
+        return found
+
+    return convert
+
+
+def memory(value: Any) -> float:
+    """Bytes above 0, from ``4GB``, ``500MB`` (powers of ten) or a plain number of bytes."""
+    found: float | None = _read(float, value)
+    if found is None and isinstance(value, str):
+        parts = _MEMORY.fullmatch(value.strip().upper())
+        found = float(parts["number"]) * _UNITS[parts["unit"]] if parts else None
+    if found is None or not 0 < found < math.inf:
+        raise ValueError(f"must be an amount of memory like 4GB or 500MB, not {value!r}")
+    return found
+
+
+def price(value: Any) -> float | str:
+    """A number of at least 0, or a TOML file's path."""
+    if isinstance(value, str) and value.endswith(".toml"):
+        return value
+    try:
+        found: float = number(at_least=0)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or a table of prices, FILE.toml") from None
+    return found
+
+
+def several(value: Any) -> tuple[str, ...]:
+    """None, one text or more, each once."""
+    return names(value) if value else ()
 
 
 def duration(value: Any) -> float:

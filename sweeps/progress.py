@@ -141,7 +141,7 @@ class Progress:
 
     def _count(self, record: TrialRecord) -> None:
         self._counts[record.architecture][record.status] += 1
-        if record.status != "failed":
+        if record.status != "failed" and not record.over_limit:
             self._see(record.architecture, record.val_iou)
 
     def _see(self, architecture: str, val_iou: float | None) -> None:

@@ -72,9 +72,22 @@ class TrialRecord(Checked):
     ]
     error: Annotated[str | None, Column("text", "Why the trial failed; null otherwise")] = None
     is_best: Annotated[
-        bool, Column("flag", "Highest val_iou of its architecture in this sweep, so far")
+        bool,
+        Column("flag", "Highest val_iou of its architecture in this sweep, so far, within limits"),
     ] = False
+    on_front: Annotated[
+        bool | None,
+        Column(
+            "flag",
+            "No other trial of its architecture is as good in val_iou and device_seconds and "
+            "better in one, so far, within limits; null in a sweep for val_iou alone",
+        ),
+    ] = None
     is_paper: Annotated[bool, Column("flag", "Hyperparameters are the paper's own (its Table 2)")]
+    over_limit: Annotated[
+        str | None,
+        Column("text", "Limits of the sweep that it broke, so that it can't win; null if none"),
+    ] = None
     confirms: Annotated[
         str | None,
         Column("name", "Trial whose settings this one repeats with another seed; null in a search"),
@@ -211,9 +224,9 @@ class TrialRecord(Checked):
             )
         if self.status == "completed" and self.val_iou is None:
             raise ValueError("TrialRecord.val_iou must be given where status is completed")
-        if self.is_best and (failed or self.val_iou is None):
+        if (self.is_best or self.on_front) and (failed or self.val_iou is None):
             raise ValueError(
-                "TrialRecord.is_best must be False where there is no val_iou to win by"
+                "TrialRecord.is_best and on_front must be False where there is no val_iou to win by"
             )
         if self.epochs_run > self.epochs_planned:
             raise ValueError(

@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -69,10 +69,14 @@ class Recorder:
     `store` is the sweep's folder (``<results>/<name>``). `curve_seconds` is how long rows of curves
     may wait for their file while no trial ends. All methods may be called from several threads.
     Where storage fails, StorageError is raised and the rows are kept: the next write has them.
+    `objective`: what trials compete by, as in ``--objective``.
     """
 
-    def __init__(self, store: Store, *, curve_seconds: float = 30.0) -> None:
+    def __init__(
+        self, store: Store, *, objective: Sequence[str] = ("iou",), curve_seconds: float = 30.0
+    ) -> None:
         self._store = store
+        self._with_front = len(objective) > 1
         self._curve_seconds = curve_seconds
         self._lock = threading.RLock()
         self._trials: dict[_Key, TrialRecord] = {}  # in the order in which they ended
@@ -81,12 +85,14 @@ class Recorder:
         self._curves_written = time.monotonic()
 
     @classmethod
-    def resumed(cls, store: Store, *, curve_seconds: float = 30.0) -> "Recorder":
+    def resumed(
+        cls, store: Store, *, objective: Sequence[str] = ("iou",), curve_seconds: float = 30.0
+    ) -> "Recorder":
         """A recorder that goes on with the rows that the store holds, if any.
 
         Raises ValueError, naming the file, where one is no table of this version.
         """
-        recorder = cls(store, curve_seconds=curve_seconds)
+        recorder = cls(store, objective=objective, curve_seconds=curve_seconds)
         summary = _read(TrialRecord, store, SUMMARY_FILE)
         recorder._trials = {_key(trial): trial for trial in from_table(TrialRecord, summary)}
         recorder._summary = _Rows(TrialRecord, summary)
@@ -142,13 +148,23 @@ class Recorder:
 
     def best(self, architecture: str) -> TrialRecord | None:
         """The trial of highest `val_iou`, the earlier one of equals; None where all failed."""
+        return next(iter(self.winners(architecture)), None)
+
+    def winners(self, architecture: str) -> list[TrialRecord]:
+        """The best, and of two objectives those that nothing beats in both, the costliest first."""
+        if not self._with_front:
+            return sorted(self._scored(architecture), key=_score, reverse=True)[:1]
+        front: list[TrialRecord] = []
+        for trial in sorted(self._scored(architecture), key=_by_cost):
+            if not front or _score(trial) > _score(front[-1]):
+                front.append(trial)
+        return front[::-1]
+
+    def _scored(self, architecture: str) -> list[TrialRecord]:
+        """Trials that may win, in the order in which they ended."""
         with self._lock:
-            scored = [
-                trial
-                for trial in self._trials.values()
-                if trial.architecture == architecture and _score(trial) is not None
-            ]
-            return max(scored, key=lambda trial: _score(trial) or 0.0, default=None)
+            mine = (each for each in self._trials.values() if each.architecture == architecture)
+            return [trial for trial in mine if _may_win(trial)]
 
     def segmented(
         self,
@@ -175,13 +191,16 @@ class Recorder:
             _write(self._store, SUMMARY_FILE, self._summary.table())
 
     def _keep(self, record: TrialRecord) -> None:
-        """Take a row in, mark its architecture's best, and store everything."""
-        earlier = self.best(record.architecture)
-        self._put(replace(record, is_best=False))
+        """Take a row in, mark its architecture's winners, and store everything."""
+        earlier = self.winners(record.architecture)
+        none = False if self._with_front else None
+        self._put(replace(record, is_best=False, on_front=none))
+        now = {_key(trial): trial for trial in self.winners(record.architecture)}
         best = self.best(record.architecture)
-        for key in {_key(trial) for trial in (earlier, best) if trial}:
+        for key in {*map(_key, earlier), *now}:
             is_best = best is not None and key == _key(best)
-            self._put(replace(self._trials[key], is_best=is_best))
+            on_front = key in now if self._with_front else None
+            self._put(replace(self._trials[key], is_best=is_best, on_front=on_front))
         # Curves first: a row in the summary then always has its curve, whenever the power fails.
         self.flush()
 
@@ -199,9 +218,19 @@ class Recorder:
         self._curves_written = time.monotonic()
 
 
-def _score(trial: TrialRecord) -> float | None:
-    """What trials compete by: `val_iou`, unless they failed, or repeat another for confirmation."""
-    return None if trial.status == "failed" or trial.confirms else trial.val_iou
+def _may_win(trial: TrialRecord) -> bool:
+    """Whether it competes: it has a score, broke no limit, and repeats none for confirmation."""
+    beside = trial.status == "failed" or trial.over_limit or trial.confirms
+    return trial.val_iou is not None and not beside
+
+
+def _score(trial: TrialRecord) -> float:
+    return trial.val_iou or 0.0
+
+
+def _by_cost(trial: TrialRecord) -> tuple[float, float]:
+    """Cheapest first, the better one of equals."""
+    return trial.device_seconds, -_score(trial)
 
 
 def _write(store: Store, name: str, table: pa.Table) -> None:

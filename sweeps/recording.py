@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,61 +16,11 @@ from ray.tune.experiment import Trial
 from sweeps.assignment import Assignment
 from sweeps.failure import is_lost_machine, last_error, reason
 from sweeps.progress import Progress
-from sweeps.record import EpochRecord, TrialRecord, canonical_json
 from sweeps.recorder import Recorder
+from sweeps.rows import SweepFacts, Underway, epoch_record, trial_record
 from sweeps.storage import StorageError, Store
 
 RUNNING_FILE = "running.json"  # trials that have begun and not ended: what --resume goes on with
-FINAL_SCORES = ("iou", "dice", "accuracy", "map", "f1_50", "f1_70", "aji", "splits", "merges")
-MEASURED = (
-    "device",
-    "parameters",
-    "flops_per_image",
-    "start_seconds",
-    "train_seconds",
-    "eval_seconds",
-    "images_per_second",
-    "predict_seconds",
-    "peak_memory_bytes",
-    "train_iou",
-    "train_accuracy",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepFacts:
-    """What all rows of a sweep have in common."""
-
-    sweep: str
-    backend: str
-    dataset: str
-    dataset_sha256: str
-    git_commit: str | None
-    versions: str
-    devices_per_trial: float
-    usd_per_hour: float | None
-
-
-@dataclass
-class Underway:
-    """A trial that has begun and not ended.
-
-    seconds: wall time that it has held its devices, as of the last event, stretches that were
-    lost or cut off included. since: when that event was (monotonic). figures: the newest of each.
-    lost: how often its worker was lost.
-    """
-
-    assignment: Assignment
-    begun: datetime
-    seconds: float
-    since: float
-    figures: dict[str, Any] = field(default_factory=dict)
-    lost: int = 0
-
-    def see(self) -> None:
-        """An event: the devices were held until now."""
-        now = time.monotonic()
-        self.seconds, self.since = self.seconds + now - self.since, now
 
 
 class Recording(Callback):
@@ -190,6 +139,25 @@ class Recording(Callback):
         """Trials that have begun, in this run or an earlier one, and not ended."""
         return [*self._waiting.values(), *(each.assignment for each in self._running.values())]
 
+    def device_seconds(self, trial: str) -> float:
+        """What a running trial has cost until now."""
+        underway = self._running[trial]
+        seconds = underway.seconds + time.monotonic() - underway.since
+        return seconds * self._facts.devices_per_trial
+
+    def usd(self) -> float:
+        """What all trials have cost until now, as far as prices of their devices are known."""
+        ended = sum(trial.usd or 0.0 for trial in self._recorder.trials)
+        running = (
+            self._facts.prices.usd(each.figures.get("device"), self.device_seconds(name))
+            for name, each in self._running.items()
+        )
+        return ended + sum(filter(None, running))
+
+    def all_is_spent(self) -> bool:
+        """Whether the sweep has cost as much as it may."""
+        return self._facts.max_usd is not None and self.usd() >= self._facts.max_usd
+
     def end_running(self) -> None:
         """The time is up: what still runs counts as stopped."""
         for name in list(self._running):
@@ -202,10 +170,10 @@ class Recording(Callback):
         if "loss" in figures and key not in self._recorded:
             self._recorded.add(key)
             with self._stored():
-                self._recorder.epoch(self._epoch_record(underway, figures))
+                self._recorder.epoch(epoch_record(self._facts, underway, figures))
 
     def _end(self, name: str, status: str, error: str | None = None) -> None:
-        record = self._trial_record(self._running.pop(name), status, error)
+        record = trial_record(self._facts, self._running.pop(name), status, error)
         with self._stored():
             self._recorder.ended(record)
         self._write_running()
@@ -224,63 +192,6 @@ class Recording(Callback):
         except StorageError as error:
             self._progress.message(f"{error}; it will be tried again")
 
-    def _epoch_record(self, underway: Underway, figures: Mapping[str, Any]) -> EpochRecord:
-        return EpochRecord(
-            sweep=self._facts.sweep,
-            trial_id=underway.assignment.trial,
-            architecture=underway.assignment.architecture,
-            epoch=figures["epoch"],
-            seconds=underway.seconds,
-            device_seconds=underway.seconds * self._facts.devices_per_trial,
-            loss=figures["loss"],
-            val_iou=figures["val_iou"],
-            val_accuracy=figures["val_accuracy"],
-            learning_rate=figures["learning_rate"],
-        )
-
-    def _trial_record(self, underway: Underway, status: str, error: str | None) -> TrialRecord:
-        """The row of a trial, from the last figures that its worker sent."""
-        facts, assignment, figures = self._facts, underway.assignment, underway.figures
-        hyperparameters = assignment.hyperparameters
-        device_seconds = underway.seconds * facts.devices_per_trial
-        price = facts.usd_per_hour
-        measured: dict[str, Any] = {name: figures.get(name) for name in MEASURED}
-        measured |= validation_scores(figures)
-        return TrialRecord(
-            sweep=facts.sweep,
-            trial_id=assignment.trial,
-            architecture=assignment.architecture,
-            status=status,
-            error=error,
-            is_paper=assignment.is_paper,
-            confirms=assignment.confirms,
-            seed=assignment.seed,
-            backend=facts.backend,
-            worker=_worker(figures),
-            workers_lost=underway.lost,
-            dataset=facts.dataset,
-            dataset_sha256=facts.dataset_sha256,
-            hyperparameters=canonical_json(hyperparameters),
-            optimizer=hyperparameters["optimizer"],
-            learning_rate=hyperparameters["learning_rate"],
-            batch_size=hyperparameters["batch_size"],
-            image_size=hyperparameters["image_size"],
-            epochs_planned=assignment.epochs,
-            epochs_run=figures.get("epoch", 0),
-            device_seconds=device_seconds,
-            usd=None if price is None else device_seconds / 3600 * price,
-            **measured,
-            started_at=underway.begun,
-            ended_at=datetime.now(UTC),
-            git_commit=facts.git_commit,
-            versions=facts.versions,
-        )
-
-
-def _worker(figures: Mapping[str, Any]) -> str | None:
-    """Who sent the figures; Tune adds that to each result."""
-    return f"{figures['hostname']}:{figures['pid']}" if "pid" in figures else None
-
 
 def _finite(figures: Mapping[str, Any]) -> dict[str, Any]:
     """The figures, with None for a number that is none."""
@@ -288,9 +199,3 @@ def _finite(figures: Mapping[str, Any]) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in figures.items()
     }
-
-
-def validation_scores(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """The `val_*` columns: of the final evaluation, else the pixel scores of the best epoch."""
-    source = "final" if figures.get("finished") else "best"
-    return {f"val_{name}": figures.get(f"{source}_{name}") for name in FINAL_SCORES}

@@ -11,8 +11,9 @@ from typing import Any
 import nucseg_models
 from nucseg_models.data import DataError
 from sweeps import provenance
+from sweeps.checks import ConfigError, check_name_is_free, name_is_taken
 from sweeps.command_line import parse
-from sweeps.config import ConfigError, SweepConfig, check_name_is_free, name_is_taken
+from sweeps.config import SweepConfig
 from sweeps.inputs import Inputs, read, weights_path
 from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
@@ -46,7 +47,7 @@ def _run(config: SweepConfig) -> int:
     accepted = any(nucseg_models.get(name).accepts_pretrained() for name in config.arch)
     pretrained = weights_path(config, accepted=accepted)
     inputs = read(config)
-    recorder = _recorder(store)
+    recorder = _recorder(config, store)
     progress = Progress(
         config.arch,
         config.trials + config.confirm,
@@ -58,10 +59,10 @@ def _run(config: SweepConfig) -> int:
     return _say_the_end(config, store, recorder, whole=whole)
 
 
-def _recorder(store: Store) -> Recorder:
+def _recorder(config: SweepConfig, store: Store) -> Recorder:
     """A recorder that goes on from what is stored, if anything is."""
     try:
-        return Recorder.resumed(store)
+        return Recorder.resumed(store, objective=config.objective)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

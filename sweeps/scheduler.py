@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -14,19 +14,31 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from sweeps.limits import Limits
+
 REDUCTION = 3  # of the trials that reach a rung, one in three goes on
+NONE = Limits({})
 RUNGS = 3  # how often a trial can be stopped before its last epoch, at most
 
 
 class SchedulerPerArchitecture(TrialScheduler):
     """Compares a trial with those of its own architecture only.
 
-    The paper's row is the yardstick that all else is held against, so it always trains to its
-    planned end. Trials that failed or finished are not judged.
+    The paper's row is the yardstick that all else is held against, so it trains to its planned
+    end, while there is money. Trials that failed or finished are not judged.
     """
 
-    def __init__(self, kind: str, architectures: Sequence[str], epochs: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        architectures: Sequence[str],
+        epochs: int,
+        limits: Limits = NONE,
+        all_is_spent: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`limits`: a trial that breaks one is stopped; `all_is_spent`: whether to stop all."""
         super().__init__()
+        self._limits, self._all_is_spent = limits, all_is_spent
         self._schedulers = {name: _scheduler(kind, epochs) for name in architectures}
         self._spared = FIFOScheduler()
 
@@ -48,6 +60,9 @@ class SchedulerPerArchitecture(TrialScheduler):
         """Whether the trial goes on."""
         if result.get("finished") or "error" in result:
             return str(TrialScheduler.CONTINUE)
+        over = not trial.config["is_paper"] and self._limits.broken(result)
+        if over or self._all_is_spent():
+            return str(TrialScheduler.STOP)
         return str(self._of(trial).on_trial_result(tune_controller, trial, result))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:

@@ -14,12 +14,15 @@ from sweeps import checkpoints, confirming, crowning, provenance
 from sweeps.assignment import DEFAULT_EPOCHS, Assignment
 from sweeps.cluster import Bundle
 from sweeps.confirming import GivenTrials
+from sweeps.earlier import in_other_sweeps, in_this_sweep
+from sweeps.limits import Limits
+from sweeps.prices import Prices
 from sweeps.record import canonical_json
-from sweeps.recorder import Recorder
-from sweeps.recording import RUNNING_FILE, Recording, SweepFacts
+from sweeps.recording import RUNNING_FILE, Recording
+from sweeps.rows import SweepFacts
 from sweeps.runner import Runner, absolute
 from sweeps.scheduler import SchedulerPerArchitecture
-from sweeps.searcher import PastTrial, StudyPerArchitecture
+from sweeps.searcher import StudyPerArchitecture
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
 
@@ -52,9 +55,15 @@ def search(sweep: Sweep, resources: Bundle) -> bool:
 def _search(runner: Runner, waiting: list[Assignment]) -> bool:
     """Run the trials that the studies choose; whether all ended, or the time is up."""
     sweep = runner.sweep
-    searcher, config = _searcher(sweep, waiting), sweep.config
+    searcher, config = _searcher(runner, waiting), sweep.config
     epochs = config.max_epochs or DEFAULT_EPOCHS
-    scheduler = SchedulerPerArchitecture(config.scheduler, config.arch, epochs)
+    scheduler = SchedulerPerArchitecture(
+        config.scheduler,
+        config.arch,
+        epochs,
+        limits=Limits.of(config),
+        all_is_spent=runner.recording.all_is_spent,
+    )
     if not searcher.is_done():
         runner.run(searcher, scheduler, trials=searcher.to_begin(), deadline=sweep.deadline)
     time_is_up = sweep.deadline is not None and time.time() >= sweep.deadline
@@ -82,39 +91,26 @@ def facts(sweep: Sweep, resources: Bundle) -> SweepFacts:
         git_commit=provenance.git_commit(),
         versions=canonical_json(provenance.versions()),
         devices_per_trial=resources["GPU"] or resources["CPU"],
-        usd_per_hour=sweep.config.usd_per_hour,
+        prices=Prices.of(sweep.config),
+        limits=Limits.of(sweep.config),
+        max_usd=sweep.config.max_usd,
     )
 
 
-def _searcher(sweep: Sweep, waiting: list[Assignment]) -> StudyPerArchitecture:
+def _searcher(runner: Runner, waiting: list[Assignment]) -> StudyPerArchitecture:
     """The studies, told of what ended and what was cut off in earlier runs of this sweep."""
+    sweep = runner.sweep
     return StudyPerArchitecture(
         sweep.config,
         [nucseg_models.get(name) for name in sweep.config.arch],
         deadline=sweep.deadline,
         pretrained=sweep.pretrained,
-        past=_past_trials(sweep.recorder),
+        device_seconds=runner.recording.device_seconds,
+        all_is_spent=runner.recording.all_is_spent,
+        past=in_this_sweep(sweep.recorder, Limits.of(sweep.config)),
+        elsewhere=in_other_sweeps(sweep),
         waiting=waiting,
     )
-
-
-def _past_trials(recorder: Recorder) -> list[PastTrial]:
-    """Trials that ended in earlier runs of this sweep, as a study is told of them."""
-    curves: dict[str, dict[int, float]] = {}
-    for row in recorder.curves:
-        if row.val_iou is not None:
-            curves.setdefault(row.trial_id, {})[row.epoch] = row.val_iou
-    return [
-        PastTrial(
-            trial=record.trial_id,
-            hyperparameters=json.loads(record.hyperparameters),
-            status=record.status,
-            scores=curves.get(record.trial_id, {}),
-            value=record.val_iou,
-        )
-        for record in recorder.trials
-        if not record.confirms
-    ]
 
 
 def _waiting(sweep: Sweep) -> list[Assignment]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from nucseg_models.architecture import Architecture
@@ -24,23 +23,30 @@ from sweeps.assignment import (
     trial_seed,
 )
 from sweeps.config import SweepConfig
+from sweeps.limits import Limits
 from sweeps.study import distribution, sampler, storage
+from sweeps.telling import OBJECTIVES, Ending, known, tell
 
 LAST_SHARE = 0.1  # no trial begins in the last tenth of the time budget: it could not learn much
 
 
 @dataclass(frozen=True)
 class PastTrial:
-    """A trial that ended in an earlier run of this sweep.
-
-    scores: validation IoU by epoch; value: its best, None where it failed.
-    """
+    """A trial that ended earlier: in this sweep, where it has its number, or in another."""
 
     trial: str
     hyperparameters: Mapping[str, Any]
-    status: str
-    scores: Mapping[int, float]
-    value: float | None
+    ending: Ending
+
+
+@dataclass
+class Running:
+    """A trial that was suggested and has not ended. scores: validation IoU by epoch."""
+
+    branch: Branch
+    trial: optuna.Trial
+    name: str
+    scores: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,8 +65,9 @@ class StudyPerArchitecture(Searcher):
     """Gives each architecture its turn, and each study's trials their true end.
 
     A completed trial is told to Optuna with its best validation IoU, one that the scheduler
-    stopped as pruned at its last epoch, one that failed as failed. Ray's own OptunaSearch tells
-    stopped trials as complete, and leaves a trial running for ever if its metric is NaN.
+    stopped as pruned at its last epoch, one that failed as failed, with the limits that it broke
+    (`sweeps.telling`). Ray's own OptunaSearch tells stopped trials as complete, leaves a trial
+    running for ever if its metric is NaN, and knows no limits.
     """
 
     def __init__(
@@ -70,16 +77,24 @@ class StudyPerArchitecture(Searcher):
         *,
         deadline: float | None,
         pretrained: str | None,
+        device_seconds: Callable[[str], float],
+        all_is_spent: Callable[[], bool] = lambda: False,
         past: Iterable[PastTrial] = (),
+        elsewhere: Iterable[PastTrial] = (),
         waiting: Iterable[Assignment] = (),
     ) -> None:
+        """`device_seconds` says what a running trial has cost so far, `all_is_spent` whether no
+        other may begin; `elsewhere` are trials of other sweeps, to be learnt from, `waiting` those
+        of this one that were cut off.
+        """
         super().__init__(metric="val_iou", mode="max")
         self._config, self._deadline, self._pretrained = config, deadline, pretrained
+        self._device_seconds, self._all_is_spent = device_seconds, all_is_spent
+        self._limits = Limits.of(config)
         self._begun_at = time.time()
-        past, waiting = list(past), list(waiting)
-        kept = storage(config)
-        self._branches = {a.name: _branch(a, config, past, waiting, kept) for a in architectures}
-        self._running: dict[str, tuple[Branch, optuna.Trial]] = {}
+        makings = _Makings(config, storage(config), [*past], [*elsewhere], [*waiting])
+        self._branches = {a.name: makings.branch(a) for a in architectures}
+        self._running: dict[str, Running] = {}
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: Any, **_: Any
@@ -97,21 +112,24 @@ class StudyPerArchitecture(Searcher):
             return Searcher.FINISHED
         branch = min(open_branches, key=lambda b: (not b.waiting, b.begun))
         trial = branch.study.ask(fixed_distributions=branch.space)
-        self._running[trial_id] = branch, trial
         if branch.waiting:
-            return branch.waiting.pop(0).to_config()
-        assignment = self._assign(branch, trial.params)
-        branch.begun += 1
+            assignment = branch.waiting.pop(0)
+        else:
+            assignment = self._assign(branch, trial.params)
+            branch.begun += 1
+        self._running[trial_id] = Running(branch, trial, assignment.trial)
         return assignment.to_config()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell the study an epoch's score."""
-        if trial_id not in self._running:
+        running, score = self._running.get(trial_id), result.get("val_iou")
+        if running is None or score is None or not math.isfinite(score):
             return
-        branch, trial = self._running[trial_id]
-        # An epoch that is run again after a loss keeps its first score.
-        if _is_number(result.get("val_iou")) and result["epoch"] not in _scores(branch, trial):
-            trial.report(result["val_iou"], result["epoch"])
+        if result["epoch"] in running.scores:  # run again after a loss
+            return
+        running.scores[result["epoch"]] = score
+        if len(self._config.objective) == 1:  # of several, Optuna takes none before the end
+            running.trial.report(score, result["epoch"])
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -121,13 +139,24 @@ class StudyPerArchitecture(Searcher):
             return
         figures = result or {}
         self.on_trial_result(trial_id, figures)  # Tune tells a stopped trial's last epoch here only
-        branch, trial = self._running.pop(trial_id)
+        running = self._running.pop(trial_id)
+        tell(running.branch.study, running.trial, self._ending(running, figures, error))
+
+    def _ending(self, running: Running, figures: Mapping[str, Any], lost: bool) -> Ending:
+        """How a trial ended, by its last figures and whether its worker was lost too often."""
+        status, value = "failed", None
         if _is_number(figures.get("final_iou")):
-            branch.study.tell(trial, figures["final_iou"])
-        elif error or "error" in figures or "finished" in figures or not _scores(branch, trial):
-            branch.study.tell(trial, state=TrialState.FAIL)
-        else:
-            branch.study.tell(trial, state=TrialState.PRUNED)
+            status, value = "completed", figures["final_iou"]
+        elif running.scores and not (lost or "error" in figures or "finished" in figures):
+            status, value = "stopped", max(running.scores.values())
+        return Ending(
+            status=status,
+            scores=running.scores,
+            value=value,
+            device_seconds=self._device_seconds(running.name),
+            error=figures.get("error"),
+            excess=self._limits.excess(figures),
+        )
 
     def to_begin(self) -> int:
         """How many trials are left to begin, if there is time for all."""
@@ -150,6 +179,8 @@ class StudyPerArchitecture(Searcher):
 
     def _has_more(self, branch: Branch) -> bool:
         if not branch.waiting and branch.begun >= self._config.trials:
+            return False
+        if self._all_is_spent():
             return False
         if self._deadline is None or branch.begun == 0:
             return True
@@ -182,57 +213,52 @@ def _epochs(own: int, most: int | None, is_paper: bool) -> int:
     return min(own, most) if is_paper else most
 
 
-def _branch(
-    architecture: Architecture,
-    config: SweepConfig,
-    past: Iterable[PastTrial],
-    waiting: Iterable[Assignment],
-    kept: BaseStorage,
-) -> Branch:
-    """A study that knows what ended, and will try in turn: what was cut off, the paper's row,
-    the known good starts. The last two only as far as they have not begun.
-    """
-    pinned = {"image_size": config.image_size} if config.image_size else {}
-    space = {
-        name: distribution(declared)
-        for name, declared in architecture.search_space.items()
-        if name not in pinned
-    }
-    ended = [trial for trial in past if trial_architecture(trial.trial) == architecture.name]
-    cut_off = [trial for trial in waiting if trial.architecture == architecture.name]
-    names = [trial.trial for trial in ended] + [trial.trial for trial in cut_off]
-    begun = 1 + max(map(trial_number, names), default=-1)
-    # Seeded by how far it has come: a search that is resumed must not draw the same again.
-    seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=sampler(config, seed),
-        storage=kept,
-        study_name=f"{config.name}-{architecture.name}",
-    )
-    study.add_trials([_as_told(trial, space) for trial in ended])
-    starts = (architecture.paper, *architecture.starts)[begun:]
-    for start in (*(trial.hyperparameters for trial in cut_off), *starts):
-        study.enqueue_trial({name: start[name] for name in space})
-    return Branch(architecture, study, space, pinned, begun, cut_off)
+@dataclass(frozen=True)
+class _Makings:
+    """What the studies of a sweep are made from."""
+
+    config: SweepConfig
+    storage: BaseStorage
+    past: list[PastTrial]
+    elsewhere: list[PastTrial]
+    waiting: list[Assignment]
+
+    def branch(self, architecture: Architecture) -> Branch:
+        """A study that knows what ended, and will try in turn: what was cut off, the paper's row,
+        the known good starts. The last two only as far as they have not begun.
+        """
+        config = self.config
+        pinned = {"image_size": config.image_size} if config.image_size else {}
+        space = {
+            name: distribution(declared)
+            for name, declared in architecture.search_space.items()
+            if name not in pinned
+        }
+        ended, elsewhere = (_of(architecture, each) for each in (self.past, self.elsewhere))
+        cut_off = [trial for trial in self.waiting if trial.architecture == architecture.name]
+        names = [trial.trial for trial in ended] + [trial.trial for trial in cut_off]
+        begun = 1 + max(map(trial_number, names), default=-1)
+        # Seeded by how far it has come: a search that is resumed must not draw the same again.
+        seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
+        study = optuna.create_study(
+            directions=[OBJECTIVES[objective] for objective in config.objective],
+            sampler=sampler(config, seed),
+            storage=self.storage,
+            study_name=f"{config.name}-{architecture.name}",
+        )
+        objectives = len(config.objective)
+        told = (known(t.hyperparameters, space, t.ending, objectives) for t in ended + elsewhere)
+        study.add_trials([trial for trial in told if trial])
+        tried = [trial.hyperparameters for trial in elsewhere]
+        starts = [architecture.paper, *(s for s in architecture.starts if s not in tried)][begun:]
+        for start in (*(trial.hyperparameters for trial in cut_off), *starts):
+            study.enqueue_trial({name: start[name] for name in space})
+        return Branch(architecture, study, space, pinned, begun, cut_off)
 
 
-def _as_told(past: PastTrial, space: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
-    """A trial that ended in an earlier run, as a study keeps it."""
-    states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
-    state = states.get(past.status, TrialState.FAIL)
-    return optuna.trial.create_trial(
-        state=state,
-        value=past.value if state == TrialState.COMPLETE else None,
-        params={name: past.hyperparameters[name] for name in space},
-        distributions=space,
-        intermediate_values=dict(past.scores),
-    )
-
-
-def _scores(branch: Branch, trial: optuna.Trial) -> Mapping[int, float]:
-    """The scores by epoch that a study was told of a trial."""
-    return branch.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+def _of(architecture: Architecture, trials: Iterable[PastTrial]) -> list[PastTrial]:
+    """Those of one architecture."""
+    return [trial for trial in trials if trial_architecture(trial.trial) == architecture.name]
 
 
 def _is_number(score: Any) -> bool:

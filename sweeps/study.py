@@ -17,7 +17,8 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from nucseg_models.search_space import Distribution, Float, Int
-from sweeps.config import ConfigError, SweepConfig
+from sweeps.checks import ConfigError
+from sweeps.config import SweepConfig
 
 
 def distribution(declared: Distribution) -> BaseDistribution:

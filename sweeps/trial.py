@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ray import tune
@@ -20,7 +22,7 @@ from nucseg_models.training import EpochReport, TrainingRun
 from nucseg_models.workshop import Workshop
 from sweeps.assignment import Assignment
 from sweeps.checkpoints import CURVE
-from sweeps.failure import reason
+from sweeps.failure import is_out_of_memory, reason
 from sweeps.weights import Weights
 
 # Kept warm from trial to trial: a worker builds a training graph once where shapes allow.
@@ -43,13 +45,36 @@ def run_trial(
         if weights and assignment.pretrained:
             path = weights.placed(cache_root(None))
             assignment = replace(assignment, pretrained=str(path))
-        _train(assignment, train, validation)
+        _train_within_memory(assignment, train, validation)
     except Exception as error:  # whatever goes wrong in one trial must not end the sweep
         tune.report({"error": reason(error), "device": device.name()})
 
 
-def _train(assignment: Assignment, train: Dataset, validation: Dataset) -> None:
-    """Train to the end, reporting and checkpointing after each epoch."""
+def _train_within_memory(assignment: Assignment, train: Dataset, validation: Dataset) -> None:
+    """Train; where memory runs out, go on once more at half the batch."""
+    half = int(assignment.hyperparameters["batch_size"]) // 2
+    try:
+        _train(assignment, train, validation)
+        return
+    except Exception as error:
+        if half == 0 or not is_out_of_memory(reason(error)):
+            raise
+    # Only now, as the error held on to what filled the memory.
+    changed = {"batch_size": half}
+    hyperparameters = {**assignment.hyperparameters, **changed}
+    _train(replace(assignment, hyperparameters=hyperparameters), train, validation, changed)
+
+
+def _train(
+    assignment: Assignment,
+    train: Dataset,
+    validation: Dataset,
+    changed: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Train to the end, reporting and checkpointing after each epoch.
+
+    changed: hyperparameters that are not those that the driver knows.
+    """
     architecture = nucseg_models.get(assignment.architecture)
     run = TrainingRun(
         architecture,
@@ -64,7 +89,7 @@ def _train(assignment: Assignment, train: Dataset, validation: Dataset) -> None:
     )
     earlier = _restore(run, assignment)
     curve = [*earlier]
-    facts = {**_model_facts(run, assignment), "device": device.name()}
+    facts = {**_model_facts(run, assignment), "device": device.name(), "changed": dict(changed)}
     ended: dict[str, Any] = {}
     while not (ended or run.done()):
         figures = _epoch_figures(run, run.epoch())

@@ -10,6 +10,10 @@ from rich.table import Table
 from sweeps.progress import figure
 from sweeps.record import TrialRecord
 
+_FRONT = (
+    "Below an architecture: its cheaper trials that none beats in both IoU and\n"
+    "device-seconds (--objective); their models are in front/."
+)
 _LEGEND = (
     "On the validation images: IoU; score, the Data Science Bowl's; paper, the IoU of\n"
     "the paper's own settings."
@@ -29,9 +33,11 @@ def winners_table(records: Sequence[TrialRecord], files: Mapping[str, str]) -> s
     architectures = dict.fromkeys(record.architecture for record in records)
     trials = {name: [r for r in records if r.architecture == name] for name in architectures}
     winners = {record.architecture: record for record in records if record.is_best}
+    front = [record for record in records if record.on_front and not record.is_best]
     lines = []
     if winners:
-        lines += [_as_text(_table(winners, trials)), "", _LEGEND, ""]
+        legend = [_LEGEND, _FRONT] if front else [_LEGEND]
+        lines += [_as_text(_table(winners, front, trials)), "", *legend, ""]
         again = (_confirmed(winner, trials[name]) for name, winner in winners.items())
         lines += filter(None, again)
     lines += [_no_winner(name, trials[name]) for name in trials if name not in winners]
@@ -43,9 +49,11 @@ def winners_table(records: Sequence[TrialRecord], files: Mapping[str, str]) -> s
 
 
 def _table(
-    winners: Mapping[str, TrialRecord], trials: Mapping[str, Sequence[TrialRecord]]
+    winners: Mapping[str, TrialRecord],
+    front: Sequence[TrialRecord],
+    trials: Mapping[str, Sequence[TrialRecord]],
 ) -> Table:
-    """A row a winner; the test's column only where the winners were tested."""
+    """A row a winner, below it its front; the test's column only where the winners were tested."""
     tested = any(winner.test_iou is not None for winner in winners.values())
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
     table.add_column("winner", overflow="fold")
@@ -54,16 +62,21 @@ def _table(
     table.add_column("device-s", justify="right", min_width=8, no_wrap=True)
     table.add_column("settings", ratio=1)
     for name, winner in winners.items():
-        table.add_row(
-            name,
-            figure(winner.val_iou),
-            *([figure(winner.test_iou)] if tested else []),
-            figure(winner.val_map),
-            figure(next((t.val_iou for t in trials[name] if t.is_paper and not t.confirms), None)),
-            str(winner.epochs_run),
-            f"{winner.device_seconds:.0f}",
-            _settings(winner),
+        paper = next((t.val_iou for t in trials[name] if t.is_paper and not t.confirms), None)
+        mine = sorted(
+            (each for each in front if each.architecture == name), key=lambda t: -t.device_seconds
         )
+        for trial in (winner, *mine):
+            table.add_row(
+                name if trial is winner else f"  {trial.trial_id}",
+                figure(trial.val_iou),
+                *([figure(trial.test_iou)] if tested else []),
+                figure(trial.val_map),
+                figure(paper) if trial is winner else "",
+                str(trial.epochs_run),
+                f"{trial.device_seconds:.0f}",
+                _settings(trial),
+            )
     return table
 
 

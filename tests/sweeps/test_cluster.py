@@ -9,7 +9,8 @@ import pytest
 import ray
 
 from sweeps import cluster
-from sweeps.config import ConfigError, SweepConfig
+from sweeps.checks import ConfigError
+from sweeps.config import SweepConfig
 from sweeps.machines import Machines
 from sweeps.quiet import silence_ray
 from sweeps.storage import open_store

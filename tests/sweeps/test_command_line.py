@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from sweeps.checks import ConfigError
 from sweeps.command_line import parse
-from sweeps.config import OPTIONS, ConfigError
+from sweeps.config import OPTIONS
 from sweeps.options import flag
 
 ARCHITECTURES = ["cnn", "resnet", "unet"]
@@ -38,11 +39,12 @@ def test_every_option_can_be_given(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")
     config = parsed(
         "--arch unet cnn --trials 3 --max-epochs 2 --time-budget 1h30m --image-size 128 "
-        "--confirm 3 "
-        "--pretrained imagenet --data d --test-data t --skip-bad-images --sampler cmaes "
+        "--confirm 3 --max-usd 9 --max-memory 4GB --max-seconds-per-image 0.5 "
+        "--pretrained imagenet --data d --test-data t --skip-bad-images --sampler nsgaii "
+        "--objective iou,device_seconds --warm-start results/a s3://b/c "
         "--scheduler hyperband --seed 7 --backend tensorflow --concurrency 2 --cpus-per-trial 0.5 "
-        "--gpus-per-trial 0.25 --usd-per-hour 0.53 --results s3://b/p --name n --quiet "
-        "--address 10.0.0.1:6379 --s3-endpoint http://10.0.0.2:8333 "
+        "--gpus-per-trial 0.25 --usd-per-hour prices.toml --spot --results s3://b/p --name n "
+        "--quiet --address 10.0.0.1:6379 --s3-endpoint http://10.0.0.2:8333 "
         "--optuna-journal night.journal"
     )
 
@@ -53,21 +55,27 @@ def test_every_option_can_be_given(monkeypatch):
         "trials": 3,
         "max_epochs": 2,
         "time_budget": 5400.0,
+        "max_usd": 9.0,
+        "max_memory": 4e9,
+        "max_seconds_per_image": 0.5,
         "confirm": 3,
         "image_size": 128,
         "pretrained": "imagenet",
         "data": "d",
         "test_data": "t",
         "skip_bad_images": True,
-        "sampler": "cmaes",
+        "sampler": "nsgaii",
         "scheduler": "hyperband",
+        "objective": ["iou", "device_seconds"],
+        "warm_start": ["results/a", "s3://b/c"],
         "seed": 7,
         "backend": "tensorflow",
         "address": "10.0.0.1:6379",
         "concurrency": 2,
         "cpus_per_trial": 0.5,
         "gpus_per_trial": 0.25,
-        "usd_per_hour": 0.53,
+        "usd_per_hour": "prices.toml",
+        "spot": True,
         "results": "s3://b/p",
         "s3_endpoint": "http://10.0.0.2:8333",
         "optuna_journal": "night.journal",

@@ -5,7 +5,8 @@ import pytest
 
 from nucseg_models import data
 from sweeps import inputs
-from sweeps.config import ConfigError, SweepConfig
+from sweeps.checks import ConfigError
+from sweeps.config import SweepConfig
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,15 @@ from sweeps.options import (
     duration,
     flag,
     folder_name,
+    memory,
     names,
     nearest,
     number,
+    objectives,
     one_of,
     optional,
+    price,
+    several,
     share_of_gpus,
     switch,
     text,
@@ -114,3 +118,41 @@ def test_switches_and_texts_are_what_they_seem():
 
 def test_a_flag_is_the_name_with_hyphens():
     assert flag("max_epochs") == "--max-epochs"
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [("4GB", 4e9), ("500 mb", 5e8), ("1.5GB", 1.5e9), ("1000", 1000), (7, 7)]
+)
+def test_memory_may_be_written_with_its_unit(written, size):
+    assert memory(written) == size
+
+
+@pytest.mark.parametrize("written", ["", "GB", "-1GB", "0", "4GiB", "many", True, None])
+def test_memory_that_is_none_is_refused_with_examples(written):
+    with pytest.raises(ValueError, match="must be an amount of memory like 4GB or 500MB"):
+        memory(written)
+
+
+@pytest.mark.parametrize("written", ["iou,cost", "iou, cost", ["iou", "cost"], ("iou", "cost")])
+def test_objectives_are_parted_by_commas(written):
+    assert objectives("iou", "cost")(written) == ("iou", "cost")
+    assert objectives("iou", "cost")("iou") == ("iou",)
+
+
+@pytest.mark.parametrize("written", ["cost", "cost,iou", "iou,price", "", ","])
+def test_the_first_objective_can_not_be_left_out_and_others_must_be_known(written):
+    with pytest.raises(ValueError, match="must be"):
+        objectives("iou", "cost")(written)
+
+
+def test_a_price_is_a_number_or_a_file():
+    assert price("0.5") == price(0.5) == 0.5
+    assert price("mine/prices.toml") == "mine/prices.toml"
+    for wrong in ("-1", "cheap", "prices.csv"):
+        with pytest.raises(ValueError, match=r"or a table of prices, FILE\.toml"):
+            price(wrong)
+
+
+def test_several_may_be_none():
+    assert several(None) == several(()) == ()
+    assert several(["a", "b", "a"]) == ("a", "b")

@@ -25,13 +25,13 @@ from sweeps.record import (
 REPOSITORY = Path(__file__).parents[2]
 
 SUMMARY_COLUMNS = """
-    sweep trial_id architecture status error is_best is_paper confirms seed backend device
-    worker workers_lost dataset dataset_sha256 hyperparameters optimizer learning_rate batch_size
-    image_size epochs_planned epochs_run parameters flops_per_image start_seconds train_seconds
-    eval_seconds device_seconds images_per_second predict_seconds peak_memory_bytes usd val_iou
-    val_dice val_accuracy val_map
-    val_f1_50 val_f1_70 val_aji val_splits val_merges train_accuracy train_iou test_iou test_dice
-    test_accuracy test_map test_f1_50 test_f1_70 test_aji test_splits test_merges started_at
+    sweep trial_id architecture status error is_best on_front is_paper over_limit confirms seed
+    backend device worker workers_lost dataset dataset_sha256 hyperparameters optimizer
+    learning_rate batch_size image_size epochs_planned epochs_run parameters flops_per_image
+    start_seconds train_seconds eval_seconds device_seconds images_per_second predict_seconds
+    peak_memory_bytes usd val_iou val_dice val_accuracy val_map val_f1_50 val_f1_70 val_aji
+    val_splits val_merges train_accuracy train_iou test_iou test_dice test_accuracy test_map
+    test_f1_50 test_f1_70 test_aji test_splits test_merges started_at
     ended_at git_commit versions
 """
 
@@ -77,7 +77,9 @@ def trials(draw):
     values["error"] = "out of memory" if failed else None
     if values["status"] == "completed" and values["val_iou"] is None:
         values["val_iou"] = 0.5
-    values["is_best"] &= not failed and values["val_iou"] is not None
+    may_win = not failed and values["val_iou"] is not None
+    values["is_best"] &= may_win
+    values["on_front"] = values["on_front"] and may_win
     values["epochs_run"] = min(values["epochs_run"], values["epochs_planned"])
     return TrialRecord(**values)
 
@@ -142,8 +144,9 @@ def test_the_parquet_file_documents_itself(trial_record):
         ({"val_iou": None}, "val_iou must be given where status is completed"),
         ({"val_iou": 1.5}, "val_iou must be at most 1, not 1.5"),
         ({"test_dice": -0.1}, "test_dice must be at least 0, not -0.1"),
-        ({"status": "stopped", "val_iou": None, "is_best": True}, "is_best must be False"),
-        ({"status": "failed", "error": "shape", "is_best": True}, "is_best must be False"),
+        ({"status": "stopped", "val_iou": None, "is_best": True}, "is_best and on_front must be"),
+        ({"status": "failed", "error": "shape", "is_best": True}, "is_best and on_front must be"),
+        ({"status": "stopped", "val_iou": None, "on_front": True}, "is_best and on_front must be"),
         ({"epochs_run": 21}, r"epochs_run must be at most epochs_planned \(20\), not 21"),
         ({"dataset_sha256": "abc"}, "dataset_sha256 must be text that matches"),
         ({"hyperparameters": "adam"}, "hyperparameters must be a JSON object"),

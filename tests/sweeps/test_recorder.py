@@ -210,3 +210,70 @@ def test_a_repeat_with_a_fresh_seed_never_wins(store, trial_record):
     recorder.ended(trial_record(trial_id="unet-0-again-1", confirms="unet-0", val_iou=0.9))
 
     assert best_ids(store) == {"unet-0"}
+
+
+def test_a_trial_over_a_limit_never_wins(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="unet-0000", val_iou=0.9, over_limit="it is too large"))
+    recorder.ended(trial_record(trial_id="unet-0001", val_iou=0.5))
+
+    assert best_ids(store) == {"unet-0001"}
+
+
+def test_of_two_objectives_the_front_wins(store, trial_record):
+    recorder = Recorder(store, objective=("iou", "device_seconds"))
+    ended = {  # name -> IoU, device-seconds
+        "first": (0.5, 10.0),
+        "beaten": (0.4, 20.0),
+        "dear": (0.9, 100.0),
+        "beaten later": (0.6, 50.0),
+        "cheap": (0.7, 50.0),
+        "as good as dear, dearer": (0.9, 110.0),
+    }
+    for name, (iou, cost) in ended.items():
+        recorder.ended(trial_record(trial_id=name, val_iou=iou, device_seconds=cost))
+
+    assert [trial.trial_id for trial in recorder.winners("unet")] == ["dear", "cheap", "first"]
+    assert {row.trial_id for row in summary(store) if row.on_front} == {"first", "cheap", "dear"}
+    assert best_ids(store) == {"dear"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    points=st.lists(
+        st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.4]), st.integers(1, 4)), min_size=1, max_size=8
+    )
+)
+def test_nothing_beats_what_is_on_the_front_and_something_all_else(
+    tmp_path_factory, trial_record, points
+):
+    recorder = Recorder(
+        LocalStore(tmp_path_factory.mktemp("night")), objective=("iou", "device_seconds")
+    )
+    for number, (iou, cost) in enumerate(points):
+        recorder.ended(trial_record(trial_id=str(number), val_iou=iou, device_seconds=cost))
+
+    def beats(one, other):
+        same = (one.val_iou, one.device_seconds) == (other.val_iou, other.device_seconds)
+        return (
+            not same and one.val_iou >= other.val_iou and one.device_seconds <= other.device_seconds
+        )
+
+    for trial in recorder.trials:
+        beaten = any(beats(other, trial) for other in recorder.trials)
+        assert not (trial.on_front and beaten)
+        if not trial.on_front:
+            assert any(
+                beats(other, trial)
+                or (other.val_iou, other.device_seconds) == (trial.val_iou, trial.device_seconds)
+                for other in recorder.trials
+                if other.on_front
+            )
+    assert sum(bool(trial.is_best) for trial in recorder.trials) == 1
+
+
+def test_of_one_objective_there_is_no_front(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="unet-0000", val_iou=0.9))
+
+    assert [row.on_front for row in summary(store)] == [None]

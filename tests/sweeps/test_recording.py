@@ -15,10 +15,13 @@ from rich.console import Console
 
 import nucseg_models
 from sweeps.assignment import Assignment
+from sweeps.limits import Limits
+from sweeps.prices import Prices
 from sweeps.progress import Progress
 from sweeps.record import SUMMARY_FILE
 from sweeps.recorder import Recorder
-from sweeps.recording import RUNNING_FILE, Recording, SweepFacts
+from sweeps.recording import RUNNING_FILE, Recording
+from sweeps.rows import SweepFacts
 from sweeps.storage import open_store
 
 FACTS = SweepFacts(
@@ -29,7 +32,9 @@ FACTS = SweepFacts(
     git_commit=None,
     versions='{"keras": "3.15.1"}',
     devices_per_trial=2.0,
-    usd_per_hour=3.6,
+    prices=Prices({"": 3.6}),
+    limits=Limits({}),
+    max_usd=None,
 )
 MEASURED = {
     "device": "cpu",
@@ -155,11 +160,49 @@ def test_cost_is_the_wall_time_that_devices_were_held(desk):
 
 
 def test_without_a_price_there_is_no_cost_in_dollars(desk):
-    desk.recording._facts = replace(FACTS, usd_per_hour=None)
+    desk.recording._facts = replace(FACTS, prices=Prices({}))
     desk.tell("on_trial_start", assigned())
     desk.tell("on_trial_complete", assigned())
 
     assert desk.recorder.trials[0].usd is None
+
+
+def test_what_running_trials_cost_is_known_at_any_time(desk):
+    desk.recording._facts = replace(FACTS, max_usd=0.02)
+    first, second = assigned(), assigned(1)
+    desk.tell("on_trial_start", first)
+    desk.tell("on_trial_start", second)
+    desk.tell("on_trial_result", first, after=5, result=epoch(1, 0.5, **FINAL))
+    desk.tell("on_trial_complete", first)
+    desk.clock[0] += 2
+
+    assert desk.recording.device_seconds("cnn-0001") == 14.0  # 7 s on two devices
+    assert desk.recording.usd() == pytest.approx(24 / 1000)  # a device-second is a tenth of a cent
+    assert desk.recording.all_is_spent()
+
+
+def test_what_has_no_limit_is_never_spent(desk):
+    desk.tell("on_trial_start", assigned(), after=1e9)
+
+    assert not desk.recording.all_is_spent()
+
+
+def test_a_trial_over_a_limit_says_so_in_its_row(desk):
+    desk.recording._facts = replace(FACTS, limits=Limits({"peak_memory_bytes": 500}))
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_result", assigned(), result=epoch(1, 0.5, **FINAL))
+    desk.tell("on_trial_complete", assigned())
+
+    assert desk.recorder.trials[0].over_limit == "peak_memory_bytes 1000 is over 500"
+
+
+def test_a_row_has_the_batch_that_was_trained_with(desk):
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_result", assigned(), result=epoch(1, 0.5, changed={"batch_size": 2}))
+    desk.tell("on_trial_complete", assigned())
+
+    (row,) = desk.recorder.trials
+    assert row.batch_size == json.loads(row.hyperparameters)["batch_size"] == 2
 
 
 def test_a_trial_that_the_scheduler_stopped_has_the_scores_of_its_best_epoch(desk):

@@ -70,7 +70,7 @@ def test_completed_trials_are_measured_in_full(finished):
     completed = [row for row in rows(finished.folder) if row["architecture"] == "cnn"]
     may_be_null = {
         "error",
-        "confirms",
+        *("on_front", "over_limit", "confirms"),
         "git_commit",
         *(name for name in completed[0] if "test_" in name),
     }
@@ -198,6 +198,45 @@ def test_in_a_pipe_it_prints_a_line_an_event_and_the_winners_and_nothing_else(fi
     assert "summary  results/night/summary.parquet" in told
     assert len(told.splitlines()) < len(events) + 20
     assert finished.err.read_text() == ""
+
+
+@pytest.fixture(scope="module")
+def frontier(finished, launched_once):
+    """A sweep for IoU and cost, within limits and a price, that starts from the one before."""
+    asked = ("--arch", "cnn", "--trials", "3", *SMALL[:-1], "both", "--usd-per-hour", "0.5")
+    learnt = ("--objective", "iou,device_seconds", "--warm-start", "results/night")
+    limits = ("--max-usd", "100", "--max-memory", "50GB")
+    run = launched_once(finished.folder.parents[1], [*asked, *learnt, *limits])
+    assert run.status() == 0, run.err.read_text()
+    run.folder = finished.folder.parent / "both"
+    return run
+
+
+def test_two_objectives_give_a_front_whose_models_are_all_saved(frontier):
+    found = rows(frontier.folder)
+    front = [row for row in found if row["on_front"]]
+    (best,) = [row for row in found if row["is_best"]]
+
+    assert best["trial_id"] in {row["trial_id"] for row in front}
+    assert best["val_iou"] == max(row["val_iou"] for row in found)
+    assert {row["on_front"] for row in found} <= {True, False}
+    for row in front:
+        place = "best/cnn" if row["is_best"] else f"front/cnn/{row['trial_id']}"
+        assert (frontier.folder / place / "model.keras").exists()
+        described = json.loads((frontier.folder / place / "config.json").read_text())
+        assert described["trial_id"] == row["trial_id"]
+    others = {row["trial_id"] for row in front if not row["is_best"]}
+    saved = {path.name for path in (frontier.folder / "front" / "cnn").glob("*")}
+    assert saved == others
+
+
+def test_a_warm_start_learns_from_the_other_sweep_and_does_not_try_its_starts_again(frontier):
+    assert "starting from 2 trials of results/night" in frontier.printed()
+    tried = [json.loads(row["hyperparameters"]) for row in rows(frontier.folder)]
+    start = {**nucseg_models.get("cnn").starts[0], "image_size": 64}
+
+    assert start not in tried
+    assert sum(row["is_paper"] for row in rows(frontier.folder)) == 1
 
 
 def test_a_time_budget_ends_a_sweep_in_time_with_its_winner_on_a_clean_terminal(launch, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from sweeps.limits import Limits
 from sweeps.scheduler import SchedulerPerArchitecture
 
 CONTINUE, STOP, PAUSE = TrialScheduler.CONTINUE, TrialScheduler.STOP, TrialScheduler.PAUSE
@@ -40,8 +41,8 @@ class Controller:
 class Sweep:
     """A scheduler, and the trials that it is told of."""
 
-    def __init__(self, kind, epochs=9, architectures=("cnn", "unet")):
-        self.scheduler = SchedulerPerArchitecture(kind, architectures, epochs)
+    def __init__(self, kind, epochs=9, architectures=("cnn", "unet"), **stops):
+        self.scheduler = SchedulerPerArchitecture(kind, architectures, epochs, **stops)
         self.scheduler.set_search_properties(None, None)
         self.controller = Controller(scheduler=self.scheduler)
 
@@ -52,8 +53,8 @@ class Sweep:
         self.scheduler.on_trial_add(self.controller, trial)
         return trial
 
-    def epoch(self, trial, epoch, iou):
-        result = {"epoch": epoch, "val_iou": iou}
+    def epoch(self, trial, epoch, iou, **figures):
+        result = {"epoch": epoch, "val_iou": iou, **figures}
         decision = self.scheduler.on_trial_result(self.controller, trial, result)
         if decision == PAUSE:
             trial.status = Trial.PAUSED
@@ -180,3 +181,23 @@ def test_a_lost_worker_is_passed_on_and_its_trial_can_begin_again():
 
 def test_it_names_itself_and_its_architectures():
     assert "cnn, unet" in Sweep("asha").scheduler.debug_string()
+
+
+@pytest.mark.parametrize("kind", ["asha", "hyperband", "none"])
+def test_a_trial_that_breaks_a_limit_is_stopped_at_once_but_not_the_papers_row(kind):
+    sweep = Sweep(kind, limits=Limits({"peak_memory_bytes": 100}))
+    paper, large, small = sweep.begin(is_paper=True), sweep.begin(), sweep.begin()
+
+    assert sweep.epoch(paper, 1, 0.5, peak_memory_bytes=200) == CONTINUE
+    assert sweep.epoch(large, 1, 0.9, peak_memory_bytes=200) == STOP
+    assert sweep.epoch(small, 1, 0.1, peak_memory_bytes=50) != STOP
+
+
+def test_when_the_money_is_spent_every_trial_is_stopped_after_its_epoch():
+    spent = []
+    sweep = Sweep("asha", all_is_spent=lambda: bool(spent))
+    paper, other = sweep.begin(is_paper=True), sweep.begin()
+    assert sweep.epoch(paper, 1, 0.5) == CONTINUE
+    spent.append("all")
+
+    assert (sweep.epoch(paper, 2, 0.5), sweep.epoch(other, 1, 0.9)) == (STOP, STOP)

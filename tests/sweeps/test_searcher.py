@@ -11,9 +11,10 @@ from ray.tune.search import Searcher
 
 import nucseg_models
 from nucseg_models import search_space
-from sweeps.assignment import DEFAULT_EPOCHS, Assignment, trial_seed
+from sweeps.assignment import DEFAULT_EPOCHS, Assignment, trial_number, trial_seed
 from sweeps.config import SweepConfig
 from sweeps.searcher import PastTrial, StudyPerArchitecture
+from sweeps.telling import Ending
 
 CNN, UNET, RESNET = (nucseg_models.get(name) for name in ("cnn", "unet", "resnet"))
 NOW = 1_000_000.0
@@ -34,7 +35,15 @@ def clock(monkeypatch):
 
 
 def searcher(
-    *architectures, trials=6, deadline=None, pretrained=None, past=(), waiting=(), **asked
+    *architectures,
+    trials=6,
+    deadline=None,
+    pretrained=None,
+    all_is_spent=lambda: False,
+    past=(),
+    elsewhere=(),
+    waiting=(),
+    **asked,
 ):
     architectures = architectures or (CNN,)
     names = tuple(architecture.name for architecture in architectures)
@@ -43,7 +52,10 @@ def searcher(
         architectures,
         deadline=deadline,
         pretrained=pretrained,
+        device_seconds=lambda trial: 10.0 * (1 + trial_number(trial)),
+        all_is_spent=all_is_spent,
         past=past,
+        elsewhere=elsewhere,
         waiting=waiting,
     )
 
@@ -242,9 +254,12 @@ def past(number, status="completed", hyperparameters=CNN.paper, value=0.5, score
     return PastTrial(
         trial=f"cnn-{number:04d}",
         hyperparameters=hyperparameters,
-        status=status,
-        scores={1: 0.25, 2: 0.5} if scores is None else scores,
-        value=value,
+        ending=Ending(
+            status=status,
+            scores={1: 0.25, 2: 0.5} if scores is None else scores,
+            value=value,
+            device_seconds=30.0,
+        ),
     )
 
 
@@ -349,3 +364,129 @@ def test_a_trials_seed_is_the_sweeps_and_its_own():
         trial_seed(5, "cnn-0000"),
         trial_seed(5, "cnn-0001"),
     ]
+
+
+BOTH = ("iou", "device_seconds")
+
+
+def test_two_objectives_are_told_with_what_the_trials_cost_however_they_ended():
+    search = searcher(objective=BOTH, trials=3)
+    for number in range(3):
+        search.suggest(str(number))
+    complete(search, "0", 0.5, epochs=2)
+    search.on_trial_result("1", {"epoch": 1, "val_iou": 0.375})
+    search.on_trial_complete("1", {"epoch": 2, "val_iou": 0.25})  # stopped early
+    search.on_trial_complete("2", {"error": "DivergedError: loss became nan"})
+
+    first, second, third = search.study("cnn").trials
+    assert (first.values, second.values) == ([0.5, 10.0], [0.375, 20.0])
+    assert third.state == TrialState.FAIL
+    assert [trial.number for trial in search.study("cnn").best_trials] == [0]
+
+
+def test_what_two_objectives_knew_is_known_after_a_resume():
+    search = searcher(objective=BOTH, past=[past(0), past(1, "stopped", CNN.starts[0])])
+
+    assert [trial.values for trial in search.study("cnn").trials[:2]] == [[0.5, 30.0]] * 2
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii"])
+def test_every_sampler_but_cmaes_searches_for_two_objectives_within_limits(sampler):
+    search = searcher(objective=BOTH, sampler=sampler, trials=14, max_memory=1e9)
+    for number in range(14):
+        search.suggest(str(number))
+        search.on_trial_complete(
+            str(number),
+            {
+                "epoch": 1,
+                "val_iou": 0.5,
+                "finished": True,
+                "final_iou": 0.5,
+                "peak_memory_bytes": 5e8 + 1e8 * number,
+            },
+        )
+
+    broken = [trial.constraints["peak_memory_bytes"] > 0 for trial in search.study("cnn").trials]
+    assert broken == [False] * 6 + [True] * 8
+
+
+def test_a_broken_limit_is_told_as_a_constraint_of_stopped_and_completed_trials():
+    search = searcher(max_memory=1e9, max_seconds_per_image=2.0)
+    search.suggest("a")
+    figures = {"epoch": 1, "val_iou": 0.5, "peak_memory_bytes": 1.5e9}
+    search.on_trial_complete("a", {**figures, "predict_seconds": 1.0, "final_iou": 0.5})
+    search.suggest("b")
+    search.on_trial_complete("b", figures)
+
+    ended = [trial for trial in search.study("cnn").trials if trial.state.is_finished()]
+    assert [trial.constraints for trial in ended] == [
+        {"peak_memory_bytes": 0.5, "predict_seconds": -0.5},
+        {"peak_memory_bytes": 0.5, "predict_seconds": 0.0},  # not known: it breaks none
+    ]
+
+
+def test_the_sampler_keeps_off_what_needs_too_much_memory():
+    def large(search):
+        found = []
+        for number in range(40):
+            assignment = Assignment.from_config(search.suggest(str(number)))
+            batch = assignment.hyperparameters["batch_size"]
+            found.append(batch > 8)
+            figures = {"epoch": 1, "val_iou": 0.5 + batch / 100, "finished": True}
+            figures |= {"final_iou": figures["val_iou"], "peak_memory_bytes": batch * 1e8}
+            search.on_trial_complete(str(number), figures)
+        return sum(found[20:])
+
+    # The larger the batch, the better, and the more memory it needs.
+    assert large(searcher(trials=40)) >= 15
+    assert large(searcher(trials=40, max_memory=8e8)) <= 8
+
+
+@pytest.mark.parametrize("objective", [("iou",), BOTH])
+def test_memory_that_ran_out_is_learnt_as_a_constraint(objective):
+    search = searcher(objective=objective, trials=12)
+    for number in range(12):
+        search.suggest(str(number))
+        if number % 3 == 0:
+            said = "ResourceExhaustedError: OOM when allocating tensor"
+            search.on_trial_complete(str(number), {"error": said})
+        else:
+            complete(search, str(number), 0.5)
+
+    trials = search.study("cnn").trials
+    assert {(trial.state, trial.constraints["memory"]) for trial in trials[::3]} == {
+        (TrialState.PRUNED, 1.0)
+    }
+    assert all(trial.constraints == {} for trial in trials[1::3])
+
+
+def test_no_trial_begins_when_the_money_is_spent():
+    spent = []
+    search = searcher(all_is_spent=lambda: bool(spent))
+    search.suggest("a")
+    spent.append("all")
+
+    assert search.suggest("b") == Searcher.FINISHED
+    assert not search.is_done()
+    complete(search, "a", 0.5)
+    assert search.is_done()
+
+
+def test_trials_of_other_sweeps_are_known_and_their_starts_not_tried_again():
+    elsewhere = [past(0), past(7, hyperparameters=CNN.starts[0])]
+    search = searcher(elsewhere=elsewhere, trials=3)
+    known = told(search)
+    found = suggestions(search)
+
+    assert known == [(TrialState.COMPLETE, 0.5, {1: 0.25, 2: 0.5})] * 2
+    assert [trial.trial for trial in found] == ["cnn-0000", "cnn-0001", "cnn-0002"]
+    assert found[0].hyperparameters == dict(CNN.paper)  # always: the yardstick of this sweep
+    assert CNN.starts[0] not in [trial.hyperparameters for trial in found]
+
+
+def test_a_trial_that_the_search_space_does_not_hold_is_not_known():
+    halved = past(0, hyperparameters={**CNN.paper, "batch_size": 3})
+    search = searcher(past=[halved], trials=2)
+
+    assert told(search) == []
+    assert suggestions(search)[0].trial == "cnn-0001"  # its number is taken all the same

@@ -8,7 +8,8 @@ from optuna.storages.journal import JournalFileBackend
 
 import nucseg_models
 from nucseg_models.search_space import Choice, Float, Int
-from sweeps.config import ConfigError, SweepConfig
+from sweeps.checks import ConfigError
+from sweeps.config import SweepConfig
 from sweeps.searcher import StudyPerArchitecture
 from sweeps.study import begin_journal, distribution
 
@@ -32,10 +33,16 @@ def test_a_declared_range_is_told_in_optunas_terms(declared, told):
     assert distribution(declared) == told
 
 
+def search_of(config):
+    return StudyPerArchitecture(
+        config, [CNN], deadline=None, pretrained=None, device_seconds=lambda trial: 1.0
+    )
+
+
 def test_a_journal_shows_every_trial_to_others_while_the_search_goes_on(tmp_path):
     path = tmp_path / "for" / "others.journal"
     begin_journal(asked(path))
-    search = StudyPerArchitecture(asked(path), [CNN], deadline=None, pretrained=None)
+    search = search_of(asked(path))
     for trial in ("a", "b", "c"):
         search.suggest(trial)
     search.on_trial_complete("a", {"val_iou": 0.5, "epoch": 1, "final_iou": 0.5})
@@ -52,7 +59,7 @@ def test_a_journal_of_an_earlier_run_is_begun_anew(tmp_path):
     path = tmp_path / "others.journal"
     for _ in range(2):
         begin_journal(asked(path))
-        search = StudyPerArchitecture(asked(path), [CNN], deadline=None, pretrained=None)
+        search = search_of(asked(path))
         search.suggest("a")
 
     assert len(search.study("cnn").trials) == len((CNN.paper, *CNN.starts))

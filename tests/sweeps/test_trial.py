@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from ray import tune
 
 import nucseg_models
 from nucseg_models.data.synthetic import synthetic
+from nucseg_models.training import TrainingRun
 from sweeps import checkpoints, trial
 from sweeps.assignment import Assignment
+from sweeps.failure import is_out_of_memory
 
 DATA = synthetic(8, seed=0, sides=(64, 72))
 TRAIN, VALIDATION = DATA.subset(range(6)), DATA.subset(range(6, 8))
@@ -119,3 +122,44 @@ def test_a_failure_is_reported_with_its_reason_and_not_raised(session):
     assert failed.keys() == {"error", "device"}
     assert "none such" in failed["error"]
     assert after["finished"]  # the worker serves the next trial
+
+
+def runs_out_of_memory_above(batch, monkeypatch):
+    """There is no device here whose memory a test could fill: a step asks for too much of it."""
+    whole = TrainingRun.epoch
+
+    def epoch(run):
+        if run.hyperparameters["batch_size"] > batch:
+            keras.ops.zeros((2**23, 2**23))  # 256 TiB
+        return whole(run)
+
+    monkeypatch.setattr(TrainingRun, "epoch", epoch)
+
+
+def test_where_memory_runs_out_a_trial_goes_on_at_half_the_batch(session, monkeypatch):
+    runs_out_of_memory_above(2, monkeypatch)
+    run(batch_size=4)
+
+    assert [result["epoch"] for result in session.results] == [1, 2]
+    assert {result["changed"]["batch_size"] for result in session.results} == {2}
+    assert session.results[-1]["finished"]
+
+
+def test_where_half_the_batch_is_too_much_as_well_the_trial_failed_for_want_of_memory(
+    session, monkeypatch
+):
+    runs_out_of_memory_above(1, monkeypatch)
+    run(batch_size=4)
+
+    (result,) = session.results
+    assert is_out_of_memory(result["error"])
+
+
+def test_a_failure_of_another_kind_is_not_tried_again(session, monkeypatch):
+    begun = []
+    monkeypatch.setattr(TrainingRun, "epoch", lambda run: begun.append(run) or 1 / 0)
+    run()
+
+    assert len(begun) == 1
+    assert session.results[0]["error"].startswith("ZeroDivisionError")
+    assert not is_out_of_memory(session.results[0]["error"])

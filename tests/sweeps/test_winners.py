@@ -1,5 +1,7 @@
 """The end of a sweep in words."""
 
+from dataclasses import replace
+
 from sweeps.winners import winners_table
 
 FILES = {
@@ -95,3 +97,17 @@ def test_repeats_with_fresh_seeds_are_told_apart_from_what_won(trial_record):
     table = winners_table([trial_record(is_best=True, val_iou=0.9), *again], {})
     assert "0.900" in table
     assert "unet with fresh seeds (2): IoU 0.650 on average, 0.600 to 0.700" in table
+
+
+def test_below_a_winner_stand_the_cheaper_ones_that_nothing_beats(trial_record):
+    costs = {"unet-0001": (0.9, 300.0), "unet-0002": (0.5, 10.0), "unet-0003": (0.7, 100.0)}
+    records = [
+        trial_record(trial_id=name, val_iou=iou, device_seconds=cost, on_front=True)
+        for name, (iou, cost) in costs.items()
+    ]
+    told = winners_table([replace(records[0], is_best=True), *records[1:]], FILES)
+
+    names = [line.split()[0] for line in told.splitlines()[1:4]]
+    assert names == ["unet", "unet-0003", "unet-0002"]
+    assert "cheaper trials that none beats" in told
+    assert max(map(len, told.splitlines())) <= 80
