@@ -66,13 +66,7 @@ class SweepConfig:
     ] = None
     max_usd: Annotated[
         float | None,
-        Option(
-            _WHAT,
-            optional(number(above=0)),
-            "USD",
-            "US dollars that the trials may cost; each that runs then ends after its epoch",
-            "no limit",
-        ),
+        Option(_WHAT, optional(number(above=0)), "USD", "what all trials may cost", "no limit"),
     ] = None
     max_memory: Annotated[
         float | None,
@@ -87,13 +81,7 @@ class SweepConfig:
     ] = None
     max_seconds_per_image: Annotated[
         float | None,
-        Option(
-            _WHAT,
-            optional(number(above=0)),
-            "SECONDS",
-            "longest that the finished model may take to segment an image",
-            "no limit",
-        ),
+        Option(_WHAT, optional(number(above=0)), "S", "longest to segment an image", "no limit"),
     ] = None
     confirm: Annotated[
         int,
@@ -271,6 +259,16 @@ class SweepConfig:
             "date, time and architectures",
         ),
     ]
+    plan: Annotated[
+        bool,
+        Option(
+            _RESULTS,
+            switch,
+            "",
+            "say what the sweep would take, after a short probe of each architecture, or from "
+            "--warm-start; train nothing else",
+        ),
+    ] = False
     resume: Annotated[
         bool, Option(_RESULTS, switch, "", "go on with the sweep called --name, as it was asked")
     ] = False

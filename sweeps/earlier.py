@@ -29,8 +29,7 @@ def in_other_sweeps(sweep: Sweep) -> list[PastTrial]:
     found: list[PastTrial] = []
     for uri in sweep.config.warm_start:
         recorder = _opened(uri, sweep)
-        mine = [t for t in recorder.trials if t.architecture in sweep.config.arch]
-        fitting = [trial for trial in mine if not trial.confirms]
+        fitting = _fitting(recorder, sweep)
         if not fitting:
             raise ConfigError(
                 f"--warm-start {uri} holds no trial of {', '.join(sweep.config.arch)}"
@@ -38,6 +37,19 @@ def in_other_sweeps(sweep: Sweep) -> list[PastTrial]:
         sweep.progress.message(f"starting from {len(fitting)} trials of {uri}")
         found += _past(recorder, fitting, Limits.of(sweep.config))
     return found
+
+
+def rows_of_other_sweeps(sweep: Sweep) -> list[TrialRecord]:
+    """The rows of the same trials, for a plan to go by."""
+    return [
+        trial for uri in sweep.config.warm_start for trial in _fitting(_opened(uri, sweep), sweep)
+    ]
+
+
+def _fitting(recorder: Recorder, sweep: Sweep) -> list[TrialRecord]:
+    """Trials of the architectures that are searched."""
+    mine = [trial for trial in recorder.trials if trial.architecture in sweep.config.arch]
+    return [trial for trial in mine if not trial.confirms]
 
 
 def _opened(uri: str, sweep: Sweep) -> Recorder:

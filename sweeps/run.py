@@ -15,6 +15,7 @@ from sweeps.checks import ConfigError, check_name_is_free, name_is_taken
 from sweeps.command_line import parse
 from sweeps.config import SweepConfig
 from sweeps.inputs import Inputs, read, weights_path
+from sweeps.plan import held_against
 from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
 from sweeps.record import CURVES_FILE, SCHEMA_VERSION, SUMMARY_FILE, SWEEP_FILE
@@ -55,8 +56,26 @@ def _run(config: SweepConfig) -> int:
         quiet=config.quiet,
         earlier=recorder.trials,
     )
-    whole = _search(Sweep(config, inputs, store, recorder, progress, pretrained, started))
+    sweep = Sweep(config, inputs, store, recorder, progress, pretrained, started)
+    if config.plan:
+        return _plan(sweep)
+    whole = _search(sweep)
     return _say_the_end(config, store, recorder, whole=whole)
+
+
+def _plan(sweep: Sweep) -> int:
+    """Say what the sweep will take, and keep that, to be held against what it took."""
+    silence_ray()
+    from sweeps.cluster import ray_running  # noqa: PLC0415 - Ray takes seconds to import
+    from sweeps.planning import plan  # noqa: PLC0415
+
+    message = sweep.progress.message
+    with sweep.progress, ray_running(sweep.config, message) as resources:
+        made = plan(sweep, resources)
+    made.write(sweep.store)
+    print(made.told())
+    print(f"To begin it: the same command with --name {sweep.config.name} and without --plan")
+    return 0
 
 
 def _recorder(config: SweepConfig, store: Store) -> Recorder:
@@ -95,6 +114,8 @@ def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole
     if whole and any(record.is_best for record in recorder.trials):
         files["winners"] = f"{store.uri}/best/"
     print(winners_table(recorder.trials, files))
+    if off := held_against(store, recorder.trials):
+        print(off)
     if not whole:
         print(
             "Stopped before the end. To go on:\n"

@@ -190,27 +190,27 @@ class StudyPerArchitecture(Searcher):
     def _assign(self, branch: Branch, chosen: Mapping[str, Any]) -> Assignment:
         """The trial that a study's suggestion becomes."""
         name = trial_name(branch.architecture.name, branch.begun)
-        is_paper = branch.begun == 0
-        epochs = branch.architecture.paper_epochs if is_paper else DEFAULT_EPOCHS
         accepts = branch.architecture.accepts_pretrained()
         return Assignment(
             trial=name,
             architecture=branch.architecture.name,
             hyperparameters={**chosen, **branch.pinned},
-            epochs=_epochs(epochs, self._config.max_epochs, is_paper),
+            epochs=epochs_of(branch.architecture, branch.begun, self._config.max_epochs),
             seed=trial_seed(self._config.seed, name),
-            is_paper=is_paper,
+            is_paper=branch.begun == 0,
             threads=max(1, int(self._config.cpus_per_trial)),
             pretrained=self._pretrained if accepts else None,
             deadline=self._deadline,
         )
 
 
-def _epochs(own: int, most: int | None, is_paper: bool) -> int:
-    """Epochs to plan: the paper's row never more than its own, others as many as allowed."""
-    if most is None:
-        return own
-    return min(own, most) if is_paper else most
+def epochs_of(architecture: Architecture, number: int, most: int | None) -> int:
+    """Epochs to plan of trial `number`: the paper's row, which is the first, never more than its
+    own, others as many as allowed.
+    """
+    if number == 0:
+        return min(architecture.paper_epochs, most or architecture.paper_epochs)
+    return most or DEFAULT_EPOCHS
 
 
 @dataclass(frozen=True)

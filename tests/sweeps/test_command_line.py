@@ -80,6 +80,7 @@ def test_every_option_can_be_given(monkeypatch):
         "s3_endpoint": "http://10.0.0.2:8333",
         "optuna_journal": "night.journal",
         "name": "n",
+        "plan": False,
         "resume": False,
         "quiet": True,
     }

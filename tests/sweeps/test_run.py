@@ -206,8 +206,12 @@ def frontier(finished, launched_once):
     asked = ("--arch", "cnn", "--trials", "3", *SMALL[:-1], "both", "--usd-per-hour", "0.5")
     learnt = ("--objective", "iou,device_seconds", "--warm-start", "results/night")
     limits = ("--max-usd", "100", "--max-memory", "50GB")
-    run = launched_once(finished.folder.parents[1], [*asked, *learnt, *limits])
+    command = [*asked, *learnt, *limits]
+    planned = launched_once(finished.folder.parents[1], [*command, "--plan"])
+    assert planned.status() == 0, planned.err.read_text()
+    run = launched_once(finished.folder.parents[1], command)
     assert run.status() == 0, run.err.read_text()
+    run.planned = planned.printed()
     run.folder = finished.folder.parent / "both"
     return run
 
@@ -228,6 +232,12 @@ def test_two_objectives_give_a_front_whose_models_are_all_saved(frontier):
     others = {row["trial_id"] for row in front if not row["is_best"]}
     saved = {path.name for path in (frontier.folder / "front" / "cnn").glob("*")}
     assert saved == others
+
+
+def test_a_plan_says_what_the_sweep_takes_and_the_sweep_how_far_off_that_was(frontier):
+    assert re.search(r"^cnn +3 .* earlier trials: 2$", frontier.planned, flags=re.MULTILINE)
+    assert re.search(r"device-hours, .* USD, 0:0.* with \d trials? at once", frontier.planned)
+    assert re.search(r"planned .* device-hours, took .*: \d+% (more|less)", frontier.printed())
 
 
 def test_a_warm_start_learns_from_the_other_sweep_and_does_not_try_its_starts_again(frontier):
