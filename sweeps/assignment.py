@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Assignment:
 
     def to_config(self) -> dict[str, Any]:
         """As Ray Tune hands it to a worker, and as running.json keeps it."""
-        return asdict(self)
+        return {**vars(self), "hyperparameters": dict(self.hyperparameters)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Assignment:

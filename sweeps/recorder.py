@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sweeps.best import best_of
 from sweeps.columns import Checked, as_written, from_table, to_table
 from sweeps.record import (
     CURVES_FILE,
@@ -22,6 +24,8 @@ from sweeps.record import (
 from sweeps.storage import StorageError, Store
 from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
+FEW = 500  # trials: up to so many are written anew whenever one ends
+PATIENCE = 10  # of more, the share of the time that is not spent with writing all: 10 to 1
 _Key = tuple[str, str]
 _Row = TypeVar("_Row", bound=Checked)
 _Winner = TypeVar("_Winner", ImageRecord, GalleryRecord)
@@ -66,6 +70,10 @@ class _Rows(Generic[_Row]):
 class Recorder:
     """Writes a sweep's rows into its own folder, each file whole or not at all.
 
+    A row is stored when `ended` returns. As Parquet files can't grow, all rows are written anew; of
+    thousands of trials that takes so long that the newest rows are first kept in two small files,
+    and put with the others a little later.
+
     `store` is the sweep's folder (``<results>/<name>``). `curve_seconds` is how long rows of curves
     may wait for their file while no trial ends. All methods may be called from several threads.
     Where storage fails, StorageError is raised and the rows are kept: the next write has them.
@@ -76,12 +84,16 @@ class Recorder:
         self, store: Store, *, objective: Sequence[str] = ("iou",), curve_seconds: float = 30.0
     ) -> None:
         self._store = store
-        self._with_front = len(objective) > 1
+        self._objective = objective
         self._curve_seconds = curve_seconds
         self._lock = threading.RLock()
         self._trials: dict[_Key, TrialRecord] = {}  # in the order in which they ended
+        self._winners: dict[str, list[_Key]] = {}  # by architecture, as `winners` gives them
         self._summary = _Rows(TrialRecord)  # the same trials
         self._curves = _Rows(EpochRecord)
+        self._new = _Rows(TrialRecord), _Rows(EpochRecord)  # since all rows were written
+        self._written, self._took = -math.inf, 0.0  # when that was (monotonic), and how long
+        self._has_pending = False
         self._curves_written = time.monotonic()
 
     @classmethod
@@ -97,6 +109,10 @@ class Recorder:
         recorder._trials = {_key(trial): trial for trial in from_table(TrialRecord, summary)}
         recorder._summary = _Rows(TrialRecord, summary)
         recorder._curves = _Rows(EpochRecord, _read(EpochRecord, store, CURVES_FILE))
+        for architecture in {trial.architecture for trial in recorder.trials}:
+            mine = (trial for trial in recorder.trials if trial.architecture == architecture)
+            recorder._winners[architecture] = [_key(trial) for trial in best_of(mine, objective)]
+        recorder._take_in_pending()
         return recorder
 
     @property
@@ -123,6 +139,7 @@ class Recorder:
         """Keep one row of a curve; it is stored when a trial ends, or `curve_seconds` later."""
         with self._lock:
             self._curves.append(record)
+            self._new[1].append(record)
             if time.monotonic() - self._curves_written >= self._curve_seconds:
                 self._write_curves()
 
@@ -152,19 +169,9 @@ class Recorder:
 
     def winners(self, architecture: str) -> list[TrialRecord]:
         """The best, and of two objectives those that nothing beats in both, the costliest first."""
-        if not self._with_front:
-            return sorted(self._scored(architecture), key=_score, reverse=True)[:1]
-        front: list[TrialRecord] = []
-        for trial in sorted(self._scored(architecture), key=_by_cost):
-            if not front or _score(trial) > _score(front[-1]):
-                front.append(trial)
-        return front[::-1]
-
-    def _scored(self, architecture: str) -> list[TrialRecord]:
-        """Trials that may win, in the order in which they ended."""
         with self._lock:
-            mine = (each for each in self._trials.values() if each.architecture == architecture)
-            return [trial for trial in mine if _may_win(trial)]
+            keys = self._winners.get(architecture, [])
+            return [self._trials[key] for key in keys]
 
     def segmented(
         self,
@@ -187,22 +194,55 @@ class Recorder:
     def flush(self) -> None:
         """Store all that is known, as after a StorageError, or at the end of a sweep."""
         with self._lock:
+            begun = time.monotonic()
             self._write_curves()
             _write(self._store, SUMMARY_FILE, self._summary.table())
+            if self._has_pending:
+                for name in (SUMMARY_FILE, CURVES_FILE):
+                    self._store.delete(_pending(name))
+            self._new, self._has_pending = (_Rows(TrialRecord), _Rows(EpochRecord)), False
+            self._written = time.monotonic()
+            self._took = self._written - begun
 
     def _keep(self, record: TrialRecord) -> None:
-        """Take a row in, mark its architecture's winners, and store everything."""
-        earlier = self.winners(record.architecture)
-        none = False if self._with_front else None
-        self._put(replace(record, is_best=False, on_front=none))
-        now = {_key(trial): trial for trial in self.winners(record.architecture)}
-        best = self.best(record.architecture)
-        for key in {*map(_key, earlier), *now}:
-            is_best = best is not None and key == _key(best)
-            on_front = key in now if self._with_front else None
-            self._put(replace(self._trials[key], is_best=is_best, on_front=on_front))
+        """Take a row in and store it, with the others if that does not take long."""
+        self._put_with_winners(record)
+        self._new[0].append(self._trials[_key(record)])
+        waited = time.monotonic() - self._written
+        if len(self._trials) <= FEW or waited >= PATIENCE * self._took:
+            self.flush()
+            return
+        self._has_pending = True
         # Curves first: a row in the summary then always has its curve, whenever the power fails.
-        self.flush()
+        _write(self._store, _pending(CURVES_FILE), self._new[1].table())
+        _write(self._store, _pending(SUMMARY_FILE), self._new[0].table())
+
+    def _put_with_winners(self, record: TrialRecord) -> None:
+        """Take a row in, and mark its architecture's winners."""
+        earlier = self.winners(record.architecture)
+        has_front = len(self._objective) > 1
+        none = False if has_front else None
+        is_new = _key(record) not in self._trials
+        self._put(replace(record, is_best=False, on_front=none))
+        mine = (t for t in self._trials.values() if t.architecture == record.architecture)
+        # A new one can only be better than those that won: the others are not looked at again.
+        rivals = [*earlier, self._trials[_key(record)]] if is_new else mine
+        now = [_key(trial) for trial in best_of(rivals, self._objective)]
+        self._winners[record.architecture] = now
+        for key in {*map(_key, earlier), *now}:
+            on_front = key in now if has_front else None
+            self._put(replace(self._trials[key], is_best=[key] == now[:1], on_front=on_front))
+
+    def _take_in_pending(self) -> None:
+        """Rows that were stored since all were written, as the sweep was cut off."""
+        known = {(row.trial_id, row.epoch) for row in self.curves}
+        for row in from_table(EpochRecord, _read(EpochRecord, self._store, _pending(CURVES_FILE))):
+            if (row.trial_id, row.epoch) not in known:
+                self._curves.append(row)
+        pending = _read(TrialRecord, self._store, _pending(SUMMARY_FILE))
+        for trial in from_table(TrialRecord, pending):
+            self._put_with_winners(trial)
+            self._has_pending = True
 
     def _put(self, record: TrialRecord) -> None:
         """A new row at the end, or another in place of the trial's own."""
@@ -218,19 +258,9 @@ class Recorder:
         self._curves_written = time.monotonic()
 
 
-def _may_win(trial: TrialRecord) -> bool:
-    """Whether it competes: it has a score, broke no limit, and repeats none for confirmation."""
-    beside = trial.status == "failed" or trial.over_limit or trial.confirms
-    return trial.val_iou is not None and not beside
-
-
-def _score(trial: TrialRecord) -> float:
-    return trial.val_iou or 0.0
-
-
-def _by_cost(trial: TrialRecord) -> tuple[float, float]:
-    """Cheapest first, the better one of equals."""
-    return trial.device_seconds, -_score(trial)
+def _pending(name: str) -> str:
+    """The file of rows that came since all were written."""
+    return f"pending-{name}"
 
 
 def _write(store: Store, name: str, table: pa.Table) -> None:

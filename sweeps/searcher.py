@@ -242,7 +242,7 @@ class _Makings:
         seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
         study = optuna.create_study(
             directions=[OBJECTIVES[objective] for objective in config.objective],
-            sampler=sampler(config, seed),
+            sampler=sampler(config, seed, space),
             storage=self.storage,
             study_name=f"{config.name}-{architecture.name}",
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import (
@@ -15,10 +18,63 @@ from optuna.distributions import (
 )
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from nucseg_models.search_space import Distribution, Float, Int
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
+
+MOST, BEST = 1000, 100  # ended trials that TPE models at most; so many of them the best
+
+
+class BoundedTPE(optuna.samplers.TPESampler):
+    """Optuna's TPE, whose suggestions do not take longer and longer.
+
+    It models the density of good trials, which are 25 at most, and of all others. Of thousands of
+    these an even share says as much. `space` is what every trial is drawn from, which Optuna would
+    find out anew from all of them.
+    """
+
+    def __init__(self, space: Mapping[str, BaseDistribution], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._space = {name: each for name, each in sorted(space.items()) if not each.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All that is drawn together; of two objectives each is drawn by itself."""
+        return {} if len(study.directions) > 1 else self._space
+
+    def _sample(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        fewer = cast(optuna.Study, _FewerTrials(study))
+        return super()._sample(fewer, trial, search_space)
+
+
+class _FewerTrials:
+    """A study that shows at most so many trials: the best, those that run, a share of the rest."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, **how: Any) -> list[FrozenTrial]:
+        trials = self._study._get_trials(**how)
+        if len(trials) <= MOST:
+            return trials
+        best = set()
+        if len(self._study.directions) == 1:
+            complete = (t for t in trials if t.state == TrialState.COMPLETE)
+            best = {t.number for t in heapq.nlargest(BEST, complete, key=lambda t: t.value or 0.0)}
+        step = math.ceil(len(trials) / (MOST - BEST))
+        return [
+            trial
+            for place, trial in enumerate(trials)
+            if trial.number in best or place % step == 0 or trial.state == TrialState.RUNNING
+        ]
 
 
 def distribution(declared: Distribution) -> BaseDistribution:
@@ -30,11 +86,13 @@ def distribution(declared: Distribution) -> BaseDistribution:
     return CategoricalDistribution(declared.options)
 
 
-def sampler(config: SweepConfig, seed: int) -> optuna.samplers.BaseSampler:
+def sampler(
+    config: SweepConfig, seed: int, space: Mapping[str, BaseDistribution]
+) -> optuna.samplers.BaseSampler:
     """The sampler that ``--sampler`` names; a third of the trials at random before it models."""
     random_trials = min(10, max(2, config.trials // 3))
     makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=random_trials),
+        "tpe": lambda: BoundedTPE(space, seed=seed, n_startup_trials=random_trials),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=random_trials),
         "cmaes": lambda: optuna.samplers.CmaEsSampler(

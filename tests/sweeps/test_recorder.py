@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweeps import recorder as recorder_module
 from sweeps.record import EpochRecord, TrialRecord, from_table
 from sweeps.recorder import Recorder
 from sweeps.storage import LocalStore, StorageError, open_store
@@ -277,3 +278,47 @@ def test_of_one_objective_there_is_no_front(store, trial_record):
     recorder.ended(trial_record(trial_id="unet-0000", val_iou=0.9))
 
     assert [row.on_front for row in summary(store)] == [None]
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """As if thousands of trials had ended, and all rows took long to write."""
+    monkeypatch.setattr(recorder_module, "FEW", 0)
+    monkeypatch.setattr(recorder_module, "PATIENCE", 1e9)
+
+
+def test_of_many_trials_the_newest_rows_lie_beside_the_others_for_a_while(
+    store, trial_record, epoch_record, many
+):
+    recorder = Recorder(store)
+    for number in range(4):
+        recorder.epoch(epoch_record(trial_id=str(number)))
+        recorder.ended(trial_record(trial_id=str(number), val_iou=0.1 * number))
+
+    assert [row.trial_id for row in summary(store)] == ["0"]  # written before it was known to last
+    pending = stored(store, TrialRecord, "pending-summary.parquet")
+    assert [row.trial_id for row in pending] == ["1", "2", "3"]
+    again = Recorder.resumed(store)
+    assert again.trials == recorder.trials
+    assert [row.trial_id for row in again.curves] == ["0", "1", "2", "3"]
+    assert again.best("unet").trial_id == "3"
+
+
+def test_the_newest_rows_are_put_with_the_others_at_the_end(
+    store, trial_record, epoch_record, many
+):
+    recorder = Recorder(store)
+    for number in range(3):
+        recorder.epoch(epoch_record(trial_id=str(number)))
+        recorder.ended(trial_record(trial_id=str(number)))
+    left = {name: store.read_bytes(name) for name in store.list("pending-")}
+    recorder.flush()
+
+    assert [row.trial_id for row in summary(store)] == ["0", "1", "2"]
+    assert [row.trial_id for row in curves(store)] == ["0", "1", "2"]
+    assert store.list("pending-") == []
+    for name, content in left.items():  # as if it had been killed before it removed them
+        store.write_bytes(name, content)
+    again = Recorder.resumed(store)
+    assert again.trials == recorder.trials
+    assert len(again.curves) == 3

@@ -1,5 +1,6 @@
 """What a study is made of; that samplers keep to a space is tested with the searcher."""
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -11,7 +12,7 @@ from nucseg_models.search_space import Choice, Float, Int
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.searcher import StudyPerArchitecture
-from sweeps.study import begin_journal, distribution
+from sweeps.study import BoundedTPE, begin_journal, distribution
 
 CNN = nucseg_models.get("cnn")
 
@@ -70,3 +71,46 @@ def test_a_journal_that_can_not_be_written_is_told(tmp_path):
 
     with pytest.raises(ConfigError, match=r"--optuna-journal .* can't be written"):
         begin_journal(asked(tmp_path / "file" / "journal"))
+
+
+SPACE = {"x": FloatDistribution(0.0, 1.0), "y": CategoricalDistribution(("a", "b"))}
+
+
+def told(study, number):
+    """Ended trials: the nearer x is to 0.7, the better."""
+    values = np.random.default_rng(0).random(number)
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params={"x": x, "y": "a"}, distributions=SPACE, value=1 - abs(x - 0.7)
+            )
+            for x in values
+        ]
+    )
+
+
+def test_of_thousands_of_trials_tpe_models_a_share_and_finds_what_is_good_all_the_same(monkeypatch):
+    shown = []
+    whole = optuna.samplers.TPESampler._sample
+
+    def spy(self, study, trial, space):
+        shown.append(len(study._get_trials(deepcopy=False, states=None, use_cache=False)))
+        return whole(self, study, trial, space)
+
+    monkeypatch.setattr(optuna.samplers.TPESampler, "_sample", spy)
+    study = optuna.create_study(direction="maximize", sampler=BoundedTPE(SPACE, seed=0))
+    told(study, 3000)
+    found = [study.ask(SPACE).params["x"] for _ in range(20)]
+
+    assert max(shown) <= 1000 + 20  # and those that run
+    assert np.median(np.abs(np.array(found) - 0.7)) < 0.05
+
+
+def test_of_few_trials_it_suggests_what_optunas_own_does():
+    found = []
+    for made in (BoundedTPE(SPACE, seed=0), optuna.samplers.TPESampler(seed=0)):
+        study = optuna.create_study(direction="maximize", sampler=made)
+        told(study, 30)
+        found.append([study.ask(SPACE).params for _ in range(5)])
+
+    assert found[0] == found[1]
