@@ -12,14 +12,11 @@ Prints the efficiency: time on one machine over time on N for N times the trials
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
@@ -36,7 +33,10 @@ def main() -> None:
     parser.add_argument("--inside", type=int, metavar="TRIALS")
     arguments = parser.parse_args()
     if arguments.inside:
-        sweep(arguments.inside, arguments.epochs, arguments.seconds)
+        from sleeping import sweep
+
+        taken_here = sweep(arguments.inside, arguments.epochs, arguments.seconds)
+        print(f"{arguments.inside} trials in seconds: {taken_here:.2f}")
         return
     ideal = arguments.trials / PLACES * arguments.epochs * arguments.seconds
     print(f"without any overhead a run takes {ideal:.0f} s")
@@ -77,83 +77,6 @@ def measure(machines: int, arguments: argparse.Namespace) -> float:
     finally:
         network.remove()
         shutil.rmtree(folder)
-
-
-def sweep(trials: int, epochs: int, seconds: float) -> None:
-    """A sweep whose trials sleep; prints its seconds."""
-    from sweeps.quiet import silence_ray
-
-    silence_ray()
-    import optuna
-
-    import nucseg_models
-    from nucseg_models import data
-    from sweeps.cluster import ray_running
-    from sweeps.config import SweepConfig
-    from sweeps.inputs import Inputs
-    from sweeps.progress import Progress
-    from sweeps.recorder import Recorder
-    from sweeps.recording import Recording
-    from sweeps.runner import Runner
-    from sweeps.scheduler import SchedulerPerArchitecture
-    from sweeps.search import facts
-    from sweeps.searcher import StudyPerArchitecture
-    from sweeps.storage import open_store
-    from sweeps.sweep import Sweep
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = SweepConfig(
-        arch="unet", trials=trials, max_epochs=epochs, sampler="random", name="bench"
-    )
-    images = data.load("synthetic")
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(folder)
-        asked = Sweep(
-            config=config,
-            inputs=Inputs(images, images, None),
-            store=store,
-            recorder=Recorder(store),
-            progress=Progress(["unet"], trials, quiet=True),
-            pretrained=None,
-            started=time.time(),
-        )
-        with ray_running(config) as resources:
-            recording = Recording(facts(asked, resources), asked.recorder, asked.progress, store)
-            search = StudyPerArchitecture(
-                config,
-                [nucseg_models.get("unet")],
-                deadline=None,
-                pretrained=None,
-                device_seconds=recording.device_seconds,
-            )
-            scheduler = SchedulerPerArchitecture("none", ["unet"], epochs)
-            started = time.perf_counter()
-            Runner(asked, resources, recording, sleeping(epochs, seconds)).run(
-                search, scheduler, trials=trials
-            )
-            taken = time.perf_counter() - started
-        assert len(asked.recorder.trials) == trials
-        assert {row.status for row in asked.recorder.trials} == {"completed"}
-    print(f"{os.uname().nodename}: {trials} trials in seconds: {taken:.2f}")
-
-
-def sleeping(epochs: int, seconds: float) -> Any:
-    """A trainable whose epochs sleep and report."""
-
-    def train(config: dict[str, Any], **_: Any) -> None:
-        from ray import tune
-
-        for epoch in range(1, epochs + 1):
-            time.sleep(seconds)
-            figures: dict[str, Any] = dict.fromkeys(
-                ("val_iou", "val_accuracy", "best_iou", "best_dice", "best_accuracy"), 0.5
-            )
-            figures |= {"epoch": epoch, "loss": 0.5, "learning_rate": 0.1, "device": "none"}
-            if epoch == epochs:
-                figures |= {"finished": True, "final_iou": 0.5}
-            tune.report(figures)
-
-    return train
 
 
 if __name__ == "__main__":
