@@ -40,16 +40,9 @@ def sweep(trials: int, epochs: int, seconds: float, cpus_per_trial: float = 1.0)
     )
     images = data.load("synthetic")
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(folder)
-        asked = Sweep(
-            config=config,
-            inputs=Inputs(images, images, None),
-            store=store,
-            recorder=Recorder(store),
-            progress=Progress(["unet"], trials, quiet=True),
-            pretrained=None,
-            started=time.time(),
-        )
+        store, quiet = open_store(folder), Progress(["unet"], trials, quiet=True)
+        inputs = Inputs(images, images, None)
+        asked = Sweep(config, inputs, store, Recorder(store), quiet, None, time.time())
         with ray_running(config) as resources:
             recording = Recording(facts(asked, resources), asked.recorder, asked.progress, store)
             search = StudyPerArchitecture(

@@ -51,7 +51,7 @@ def ray_running(config: SweepConfig, say: Callable[[str], None] = print) -> Iter
     """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     _connect(config, {**WORKER_ENVIRONMENT, **passed_on, "KERAS_BACKEND": config.backend})
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are rows, and told
     try:
         _await_workers(say)
         yield _bundle(config)

@@ -85,6 +85,8 @@ class Recording(Callback):
         for row in (*earlier, figures):
             underway.figures.update(row)
             self._keep_epoch(underway, row)
+        if "error" in figures:
+            trial.max_failures = 0  # its worker may now end: it is not to be tried again
         if "loss" in figures:
             assignment = underway.assignment
             self._progress.epoch(
@@ -133,7 +135,9 @@ class Recording(Callback):
         name, error = trial.config["trial"], last_error(trial)
         if name in self._running:
             self._running[name].see()
-            self._end(name, "failed", reason(error) if error else "the worker was lost")
+            told = self._running[name].figures.get("error")
+            lost = reason(error) if error else "the worker was lost"
+            self._end(name, "failed", told or lost)
 
     def unended(self) -> list[Assignment]:
         """Trials that have begun, in this run or an earlier one, and not ended."""

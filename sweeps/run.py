@@ -15,6 +15,7 @@ from sweeps.checks import ConfigError, check_name_is_free, name_is_taken
 from sweeps.command_line import parse
 from sweeps.config import SweepConfig
 from sweeps.inputs import Inputs, read, weights_path
+from sweeps.lock import Lock
 from sweeps.plan import held_against
 from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
@@ -48,19 +49,32 @@ def _run(config: SweepConfig) -> int:
     accepted = any(nucseg_models.get(name).accepts_pretrained() for name in config.arch)
     pretrained = weights_path(config, accepted=accepted)
     inputs = read(config)
-    recorder = _recorder(config, store)
-    progress = Progress(
+
+    def sweep() -> Sweep:
+        recorder = _recorder(config, store)
+        progress = _progress(config, recorder)
+        return Sweep(config, inputs, store, recorder, progress, pretrained, started)
+
+    if config.plan:
+        return _plan(sweep())
+    with Lock(store, lambda text: print(f"sweeps/run.py: {text}", file=sys.stderr)):
+        return _run_alone(sweep())
+
+
+def _run_alone(sweep: Sweep) -> int:
+    """The sweep, which no other driver runs; the exit status."""
+    whole = _search(sweep)
+    return _say_the_end(sweep.config, sweep.store, sweep.recorder, whole=whole)
+
+
+def _progress(config: SweepConfig, recorder: Recorder) -> Progress:
+    return Progress(
         config.arch,
         config.trials + config.confirm,
         time_budget=config.time_budget,
         quiet=config.quiet,
         earlier=recorder.trials,
     )
-    sweep = Sweep(config, inputs, store, recorder, progress, pretrained, started)
-    if config.plan:
-        return _plan(sweep)
-    whole = _search(sweep)
-    return _say_the_end(config, store, recorder, whole=whole)
 
 
 def _plan(sweep: Sweep) -> int:

@@ -41,12 +41,16 @@ class PastTrial:
 
 @dataclass
 class Running:
-    """A trial that was suggested and has not ended. scores: validation IoU by epoch."""
+    """A trial that was suggested and has not ended.
+
+    scores: validation IoU by epoch. error: why it failed, told before its worker ended.
+    """
 
     branch: Branch
     trial: optuna.Trial
     name: str
     scores: dict[int, float] = field(default_factory=dict)
+    error: str | None = None
 
 
 @dataclass
@@ -123,6 +127,8 @@ class StudyPerArchitecture(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell the study an epoch's score."""
         running, score = self._running.get(trial_id), result.get("val_iou")
+        if running is not None:
+            running.error = result.get("error", running.error)
         if running is None or score is None or not math.isfinite(score):
             return
         if result["epoch"] in running.scores:  # run again after a loss
@@ -147,14 +153,14 @@ class StudyPerArchitecture(Searcher):
         status, value = "failed", None
         if _is_number(figures.get("final_iou")):
             status, value = "completed", figures["final_iou"]
-        elif running.scores and not (lost or "error" in figures or "finished" in figures):
+        elif running.scores and not (lost or running.error or "finished" in figures):
             status, value = "stopped", max(running.scores.values())
         return Ending(
             status=status,
             scores=running.scores,
             value=value,
             device_seconds=self._device_seconds(running.name),
-            error=figures.get("error"),
+            error=running.error,
             excess=self._limits.excess(figures),
         )
 
@@ -250,7 +256,8 @@ class _Makings:
         told = (known(t.hyperparameters, space, t.ending, objectives) for t in ended + elsewhere)
         study.add_trials([trial for trial in told if trial])
         tried = [trial.hyperparameters for trial in elsewhere]
-        starts = [architecture.paper, *(s for s in architecture.starts if s not in tried)][begun:]
+        untried = [start for start in architecture.starts if {**start, **pinned} not in tried]
+        starts = [architecture.paper, *untried][begun:]
         for start in (*(trial.hyperparameters for trial in cut_off), *starts):
             study.enqueue_trial({name: start[name] for name in space})
         return Branch(architecture, study, space, pinned, begun, cut_off)

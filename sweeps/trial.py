@@ -18,7 +18,7 @@ from nucseg_models.data import Dataset
 from nucseg_models.data.cache import cache_root
 from nucseg_models.evaluation import Evaluation
 from nucseg_models.metrics import PixelScores
-from nucseg_models.training import EpochReport, TrainingRun
+from nucseg_models.training import DivergedError, EpochReport, TrainingRun
 from nucseg_models.workshop import Workshop
 from sweeps.assignment import Assignment
 from sweeps.checkpoints import CURVE
@@ -33,8 +33,10 @@ _prepared: set[int] = set()
 def run_trial(
     config: dict[str, Any], *, train: Dataset, validation: Dataset, weights: Weights | None = None
 ) -> None:
-    """Ray Tune's trainable. A failure is reported as a result with an `error`, not raised, so
-    that the worker stays warm and the sweep goes on.
+    """Ray Tune's trainable. A failure is reported as a result with an `error`.
+
+    Where training diverged, as some settings do, the worker stays warm. After any other failure it
+    is raised too, for Ray to end this process: what is left in it can't harm the next trial.
     """
     assignment = Assignment.from_config(config)
     if not _prepared:
@@ -48,6 +50,8 @@ def run_trial(
         _train_within_memory(assignment, train, validation)
     except Exception as error:  # whatever goes wrong in one trial must not end the sweep
         tune.report({"error": reason(error), "device": device.name()})
+        if not isinstance(error, DivergedError):
+            raise
 
 
 def _train_within_memory(assignment: Assignment, train: Dataset, validation: Dataset) -> None:

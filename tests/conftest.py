@@ -34,6 +34,16 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
 
+# The files that take longest come first, so that none runs alone at the end.
+LONGEST = ("test_resume.py", "test_run.py", "test_backends.py", "test_contract.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files; each keeps the order of its tests."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make test-cluster` asks for tests/cluster, which need root and minutes."""
     parser.addoption("--cluster", action="store_true", help="run the tests on made-up machines")

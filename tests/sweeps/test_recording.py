@@ -232,6 +232,15 @@ def test_a_trial_that_told_of_its_failure_is_a_row_with_the_reason(desk):
     assert f"cnn-0001: failed: {error}" in desk.lines.getvalue()
 
 
+def test_a_failure_that_was_told_before_the_worker_ended_is_the_rows_reason(desk):
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_result", assigned(), result={"error": "ValueError: bad shape"})
+    desk.tell("on_trial_error", assigned(), error=ActorDiedError())
+
+    (row,) = desk.recorder.trials
+    assert (row.status, row.error) == ("failed", "ValueError: bad shape")
+
+
 def test_a_trial_whose_worker_was_lost_too_often_is_a_row_with_the_reason(desk):
     desk.tell("on_trial_start", assigned())
     desk.tell("on_trial_result", assigned(), after=4, result=epoch(1, 0.5))

@@ -110,6 +110,7 @@ def test_failed_trials_have_their_reason_and_the_sweep_goes_on(finished):
         assert "weights.h5" in row["error"]
         assert "\n" not in row["error"]
         assert row["device_seconds"] > 0
+        assert row["workers_lost"] == 0  # their workers ended, but they were not tried again
     assert finished.exit_status == 1  # not every architecture has a winner
     assert "resnet has no winner: of 2 trials 2 failed" in finished.printed()
 

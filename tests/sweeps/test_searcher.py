@@ -490,3 +490,13 @@ def test_a_trial_that_the_search_space_does_not_hold_is_not_known():
 
     assert told(search) == []
     assert suggestions(search)[0].trial == "cnn-0001"  # its number is taken all the same
+
+
+def test_a_failure_that_was_told_before_its_worker_ended_is_learnt_as_what_it_was():
+    search = searcher(trials=2)
+    search.suggest("a")
+    search.on_trial_result("a", {"error": "ResourceExhaustedError: OOM"})
+    search.on_trial_complete("a", error=True)
+
+    first = search.study("cnn").trials[0]
+    assert (first.state, first.constraints) == (TrialState.PRUNED, {"memory": 1.0})

@@ -13,7 +13,7 @@ from ray import tune
 
 import nucseg_models
 from nucseg_models.data.synthetic import synthetic
-from nucseg_models.training import TrainingRun
+from nucseg_models.training import DivergedError, TrainingRun
 from sweeps import checkpoints, trial
 from sweeps.assignment import Assignment
 from sweeps.failure import is_out_of_memory
@@ -114,14 +114,27 @@ def test_a_trial_whose_time_is_up_ends_after_the_epoch_that_it_is_in(session):
     assert session.results[0]["finished"]
 
 
-def test_a_failure_is_reported_with_its_reason_and_not_raised(session):
-    run(optimizer="none such")
+def test_a_failure_is_reported_with_its_reason_and_raised_for_the_worker_to_be_replaced(session):
+    with pytest.raises(KeyError, match="none such"):
+        run(optimizer="none such")
+
+    (failed,) = session.results
+    assert failed.keys() == {"error", "device"}
+    assert "none such" in failed["error"]
+
+
+def test_a_trial_that_diverged_is_reported_and_its_worker_serves_the_next(session, monkeypatch):
+    def diverge(run):
+        raise DivergedError("loss became nan")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingRun, "epoch", diverge)
+        run()
     run(epochs=1)
 
     failed, after = session.results
-    assert failed.keys() == {"error", "device"}
-    assert "none such" in failed["error"]
-    assert after["finished"]  # the worker serves the next trial
+    assert failed["error"] == "DivergedError: loss became nan"
+    assert after["finished"]
 
 
 def runs_out_of_memory_above(batch, monkeypatch):
@@ -149,7 +162,8 @@ def test_where_half_the_batch_is_too_much_as_well_the_trial_failed_for_want_of_m
     session, monkeypatch
 ):
     runs_out_of_memory_above(1, monkeypatch)
-    run(batch_size=4)
+    with pytest.raises(Exception, match="OOM"):
+        run(batch_size=4)
 
     (result,) = session.results
     assert is_out_of_memory(result["error"])
@@ -158,7 +172,8 @@ def test_where_half_the_batch_is_too_much_as_well_the_trial_failed_for_want_of_m
 def test_a_failure_of_another_kind_is_not_tried_again(session, monkeypatch):
     begun = []
     monkeypatch.setattr(TrainingRun, "epoch", lambda run: begun.append(run) or 1 / 0)
-    run()
+    with pytest.raises(ZeroDivisionError):
+        run()
 
     assert len(begun) == 1
     assert session.results[0]["error"].startswith("ZeroDivisionError")
