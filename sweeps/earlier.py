@@ -57,28 +57,19 @@ def _opened(uri: str, sweep: Sweep) -> Recorder:
     store = open_store(uri)
     try:
         data = json.loads(store.read_bytes(SWEEP_FILE))["data"]
+        comparable = sweep.inputs.are_those_of(data)
         recorder = Recorder.resumed(store)
     except (ValueError, KeyError, FileNotFoundError) as error:
         raise ConfigError(
             f"--warm-start {uri} can't be read as a sweep's folder: {error}"
         ) from error
-    if any(data[part][what] != value for part, what, value in _identity(sweep)):
+    if not comparable:
         raise ConfigError(
             f"--warm-start {uri} is a sweep of other images, or of another split into those to "
             "train on and to choose by: scores can't be compared; it needs the same --data and "
             "the same --seed"
         )
     return recorder
-
-
-def _identity(sweep: Sweep) -> list[tuple[str, str, object]]:
-    """Where sweep.json says which images a sweep was on, and what that must be."""
-    parts = {"train": sweep.inputs.train, "validation": sweep.inputs.validation}
-    return [
-        (name, what, value)
-        for name, part in parts.items()
-        for what, value in (("sha256", part.sha256), ("ids", list(part.ids)))
-    ]
 
 
 def _past(recorder: Recorder, trials: Iterable[TrialRecord], limits: Limits) -> list[PastTrial]:

@@ -32,6 +32,14 @@ class Inputs:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: _described(part) for name, part in parts.items() if part is not None}
 
+    def are_those_of(self, described: Mapping[str, Any]) -> bool:
+        """Whether sweep.json describes the same images, in the same split; KeyError if none."""
+        parts = {"train": self.train, "validation": self.validation}
+        return all(
+            described[name]["sha256"] == part.sha256 and described[name]["ids"] == list(part.ids)
+            for name, part in parts.items()
+        )
+
 
 def read(config: SweepConfig) -> Inputs:
     """The images that `config` names; DataError or StorageError where they can't be had.

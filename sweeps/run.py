@@ -49,6 +49,8 @@ def _run(config: SweepConfig) -> int:
     accepted = any(nucseg_models.get(name).accepts_pretrained() for name in config.arch)
     pretrained = weights_path(config, accepted=accepted)
     inputs = read(config)
+    if config.resume:
+        _check_images(config, store, inputs)
 
     def sweep() -> Sweep:
         recorder = _recorder(config, store)
@@ -59,6 +61,17 @@ def _run(config: SweepConfig) -> int:
         return _plan(sweep())
     with Lock(store, lambda text: print(f"sweeps/run.py: {text}", file=sys.stderr)):
         return _run_alone(sweep())
+
+
+def _check_images(config: SweepConfig, store: Store, inputs: Inputs) -> None:
+    """ConfigError where a sweep was begun on other images: its scores could not be compared."""
+    described = json.loads(store.read_bytes(SWEEP_FILE)).get("data")
+    if described is not None and not inputs.are_those_of(described):
+        raise ConfigError(
+            f"the images in --data {config.data} are not those that sweep {config.name} began with "
+            "(some were added, removed or changed): bring those back, or begin a sweep of another "
+            "name"
+        )
 
 
 def _run_alone(sweep: Sweep) -> int:
@@ -128,7 +141,7 @@ def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole
     if whole and any(record.is_best for record in recorder.trials):
         files["winners"] = f"{store.uri}/best/"
     print(winners_table(recorder.trials, files))
-    if off := held_against(store, recorder.trials):
+    if whole and (off := held_against(store, recorder.trials)):
         print(off)
     if not whole:
         print(

@@ -112,3 +112,14 @@ def test_imagenet_is_left_to_the_worker_and_a_file_becomes_its_whole_path(tmp_pa
 def test_a_weights_file_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.h5"):
         inputs.weights_path(config(pretrained="nowhere.h5"), accepted=True)
+
+
+def test_images_are_known_again_by_content_and_split(tmp_path, write_images):
+    source = write_images(tmp_path / "mine")
+    found = inputs.read(config(data=source))
+
+    assert found.are_those_of(found.describe())
+    assert inputs.read(config(data=source)).are_those_of(found.describe())
+    assert not inputs.read(config(data=source, seed=1)).are_those_of(found.describe())
+    other = write_images(tmp_path / "other", seed=1)
+    assert not inputs.read(config(data=other)).are_those_of(found.describe())

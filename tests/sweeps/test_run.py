@@ -292,6 +292,7 @@ def bad(*arguments, says):
         bad("--arch", "cnn", "--results", "file", says="can't be written"),
         bad("--resume", "--name", "missing", says="--resume finds no sweep in "),
         bad("--resume", "--name", "taken", says="summary.parquet can't be read"),
+        bad("--resume", "--name", "other", says="are not those that sweep other began with"),
     ],
 )
 def test_what_can_not_be_done_is_one_sentence_and_exit_status_2(
@@ -301,6 +302,10 @@ def test_what_can_not_be_done_is_one_sentence_and_exit_status_2(
     taken.mkdir(parents=True)
     (taken / "sweep.json").write_text('{"config": {"arch": ["cnn"]}}')
     (taken / "summary.parquet").write_bytes(b"no table")
+    nothing = {"sha256": "", "ids": []}
+    begun = {"config": {"arch": ["cnn"]}, "data": {"train": nothing, "validation": nothing}}
+    (tmp_path / "results" / "other").mkdir()
+    (tmp_path / "results" / "other" / "sweep.json").write_text(json.dumps(begun))
     (tmp_path / "file").write_text("no folder")
     write_images(tmp_path / "mine")
     run = launch(*arguments)
@@ -313,4 +318,4 @@ def test_what_can_not_be_done_is_one_sentence_and_exit_status_2(
     assert len(told.splitlines()) <= 10  # a sentence, at most with a list of what would work
     assert run.printed() == ""
     files = [path.name for path in (tmp_path / "results").rglob("*") if path.is_file()]
-    assert sorted(files) == ["summary.parquet", "sweep.json"]
+    assert sorted(files) == ["summary.parquet", "sweep.json", "sweep.json"]
