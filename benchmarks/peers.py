@@ -132,9 +132,9 @@ def ray(asked: Asked) -> int:
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(train, epochs=asked.epochs), {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            metric="val_iou",
-            mode="max",
-            search_alg=OptunaSearch(_distributions(), seed=asked.seed, sampler=_random(asked)),
+            search_alg=OptunaSearch(
+                _distributions(), metric="val_iou", mode="max", sampler=_random(asked)
+            ),
             num_samples=asked.trials,
             max_concurrent_trials=2,
         ),
