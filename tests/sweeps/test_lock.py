@@ -108,10 +108,15 @@ def test_a_mark_that_can_not_be_read_is_nobodys(store, content):
 
 def test_a_driver_whose_sweep_was_taken_over_stops(store, monkeypatch):
     monkeypatch.setattr(lock_module, "BEAT", 0.05)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # as Tune sets its own
     heard = []
-    with pytest.raises(KeyboardInterrupt), Lock(store, heard.append):
-        store.write_bytes(FILE, b'{"token": "another"}')
-        time.sleep(10)
+    try:
+        with pytest.raises(KeyboardInterrupt), Lock(store, heard.append):
+            store.write_bytes(FILE, b'{"token": "another"}')
+            for _ in range(100):
+                time.sleep(0.1)
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
     assert heard == ["another driver has taken this sweep over: this one stops"]
     assert json.loads(store.read_bytes(FILE)) == {"token": "another"}  # it is not ours to remove
