@@ -22,7 +22,7 @@ sweep: .venv/installed
 	$(BIN)/python sweeps/run.py $(SWEEP)
 
 test: lint
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: .venv/installed-test
 	$(BIN)/pytest --cluster tests/cluster
