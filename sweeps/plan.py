@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from rich.console import Console
 from rich.table import Table
 
+from sweeps.plain_table import as_text
 from sweeps.record import TrialRecord
 from sweeps.storage import Store
 
 FILE = "plan.json"
-WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Plan:
                 _dollars(part.usd),
                 part.basis,
             )
-        lines = [_as_text(table), "", f"together  {self._together()}", f"disk      {self._disk()}"]
+        lines = [as_text(table), "", f"together  {self._together()}", f"disk      {self._disk()}"]
         if self.time_budget and self.wall_seconds >= self.time_budget:
             lines.append("The time budget ends it before all trials have run.")
         return "\n".join(lines)
@@ -125,10 +123,3 @@ def _dollars(usd: float | None) -> str:
 def _short(value: float) -> str:
     """Two decimals, or two digits where it is less than one."""
     return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
-
-
-def _as_text(table: Table) -> str:
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -1,12 +1,11 @@
 """The end of a sweep in words: who won, and where everything is."""
 
-import io
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from rich.console import Console
 from rich.table import Table
 
+from sweeps.plain_table import as_text
 from sweeps.progress import figure
 from sweeps.record import TrialRecord
 
@@ -18,9 +17,6 @@ _LEGEND = (
     "On the validation images: IoU; score, the Data Science Bowl's; paper, the IoU of\n"
     "the paper's own settings."
 )
-
-WIDTH = 80
-"""Characters that the table fits into."""
 
 
 def winners_table(records: Sequence[TrialRecord], files: Mapping[str, str]) -> str:
@@ -37,7 +33,7 @@ def winners_table(records: Sequence[TrialRecord], files: Mapping[str, str]) -> s
     lines = []
     if winners:
         legend = [_LEGEND, _FRONT] if front else [_LEGEND]
-        lines += [_as_text(_table(winners, front, trials)), "", *legend, ""]
+        lines += [as_text(_table(winners, front, trials)), "", *legend, ""]
         again = (_confirmed(winner, trials[name]) for name, winner in winners.items())
         lines += filter(None, again)
     lines += [_no_winner(name, trials[name]) for name in trials if name not in winners]
@@ -105,11 +101,3 @@ def _no_winner(name: str, trials: Sequence[TrialRecord]) -> str:
     errors = [" ".join(trial.error.split()) for trial in trials if trial.error]
     reason = f"{len(errors)} failed; the first: {errors[0]}" if errors else "none was scored"
     return f"{name} has no winner: of {len(trials)} trials {reason}"
-
-
-def _as_text(table: Table) -> str:
-    """A table as plain lines."""
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
