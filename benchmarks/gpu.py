@@ -151,13 +151,13 @@ def throughput(name: str, train: Dataset, validation: Dataset, rounds: int) -> d
     """Images a second of this project's loop and of a bare `fit`, in turn."""
     import keras
 
-    from nucseg_models import optimizers
+    from nucseg_models import losses, optimizers
 
     run = _run(name, train, validation.subset([0]))
     items = [run.batches[number] for number in range(min(16, len(run.batches)))]
     inputs, targets = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *items)
     model = run.architecture.build(run.hyperparameters, None)
-    loss = run.architecture.loss(run.hyperparameters)
+    loss = run.architecture.loss(model, losses.get(str(run.hyperparameters["loss"])))
     model.compile(optimizer=optimizers.make(run.hyperparameters).inner, loss=loss)
     ours, bare = [], []
     for _ in range(rounds + 1):

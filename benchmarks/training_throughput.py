@@ -80,7 +80,7 @@ def _bare(pipe: Connection, name: str, threads: int, size: int) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from nucseg_models import optimizers
+    from nucseg_models import losses, optimizers
     from nucseg_models.batches import Batches
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -88,7 +88,8 @@ def _bare(pipe: Connection, name: str, threads: int, size: int) -> None:
     architecture, hyperparameters, dataset = _case(name, size)
     model = architecture.build(hyperparameters, None)
     optimizer = optimizers.make(hyperparameters).inner
-    model.compile(optimizer=optimizer, loss=architecture.loss(hyperparameters), jit_compile=False)
+    loss = architecture.loss(model, losses.get(str(hyperparameters["loss"])))
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
     batches = Batches(dataset, architecture, hyperparameters, seed=0)
     items = [batches[number] for number in range(len(batches))]
     images, targets = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg_models.deferred import keras
+from nucseg_models.losses import Loss
 from nucseg_models.search_space import Hyperparameters, SearchSpace
+
+# Hyperparameters that are variables of the training graph, or never reach it.
+FREE = ("learning_rate", "schedule", "weight_decay", "loss", "augmentation", "emphasis")
 
 
 class Architecture(ABC):
@@ -54,9 +58,11 @@ class Architecture(ABC):
         """
 
     @abstractmethod
-    def loss(self, hyperparameters: Hyperparameters) -> Callable[[Any, Any], Any] | None:
+    def loss(self, model: Any, pixel_loss: Loss) -> Loss | None:
         """A function from (targets, outputs) of a batch to a scalar, in `keras.ops`; None where
         the model has its own `compute_loss`.
+
+        pixel_loss: the one of `nucseg_models.losses` that hyperparameter `loss` names.
         """
 
     @abstractmethod
@@ -99,7 +105,7 @@ class Architecture(ABC):
 
         The rest is set afresh in every trial without compiling anything.
         """
-        free = {"learning_rate", "schedule", "augmentation", "emphasis", *self.postprocessing()}
+        free = {*FREE, *self.postprocessing()}
         return {name: value for name, value in hyperparameters.items() if name not in free}
 
     def postprocessing(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from nucseg_models.deferred import keras
 
 Loss = Callable[[Any, Any], Any]
 
+PARTS: tuple[str, ...] = ("bce", "dice", "focal")
 LOSSES: tuple[str, ...] = ("bce", "dice", "focal", "bce_dice", "focal_dice")
 
 
@@ -26,6 +27,26 @@ def get(name: str) -> Loss:
     if name not in losses:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {name!r}")
     return losses[name]
+
+
+class AnyLoss:
+    """All of LOSSES in one training graph: their parts, weighted by a variable.
+
+    Branches of the graph would be exact too, but made it a quarter slower to build.
+    """
+
+    def __init__(self) -> None:
+        self._weights = keras.Variable([0.0] * len(PARTS), trainable=False, name="loss")
+
+    def choose(self, name: str) -> None:
+        """From now on the loss of that name, one of LOSSES; ValueError for any other."""
+        get(name)
+        self._weights.assign([float(part in name.split("_")) for part in PARTS])
+
+    def __call__(self, y_true: Any, y_pred: Any) -> Any:
+        """As the losses of this file."""
+        parts = [get(name)(y_true, y_pred) for name in PARTS]
+        return keras.ops.sum(self._weights * keras.ops.stack(parts))
 
 
 def bce(y_true: Any, y_pred: Any) -> Any:

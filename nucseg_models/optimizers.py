@@ -71,6 +71,9 @@ class Fused(keras.optimizers.Optimizer):
         ]
         self.read()
         self.inner.build(self._flats)
+        decay = self.inner.weight_decay
+        self.inner.weight_decay = self.add_variable((), name="weight_decay")
+        self.inner.weight_decay.assign(decay)
         self._change = self.add_variable((), name="rate_change")
         scalars = [v for v in self.slots() if len(v.shape) == 0]
         self._fresh = {id(v): float(ops.convert_to_numpy(v)) for v in scalars}
@@ -81,12 +84,16 @@ class Fused(keras.optimizers.Optimizer):
             parts = [ops.convert_to_numpy(v).ravel() for v in self._trainable_variables[group]]
             flat.assign(np.concatenate(parts))
 
-    def reset(self) -> None:
-        """Be as new: forget all past gradients, and take the weights as they are now."""
+    def restart(self, hyperparameters: Hyperparameters) -> None:
+        """Forget all past gradients; take the weights as they are now, and the settings that need
+        no other graph: learning rate and weight decay.
+        """
         for variable in self.slots():
             fresh = self._fresh.get(id(variable), 0.0)
             variable.assign(ops.full(variable.shape, fresh, dtype=variable.dtype))
         self._change.assign(0.0)
+        self.inner.weight_decay.assign(float(hyperparameters["weight_decay"]))
+        self.learning_rate = float(hyperparameters["learning_rate"])
         self.read()
 
     def glide(self, start: float, end: float, steps: int) -> None:

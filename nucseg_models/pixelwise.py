@@ -6,17 +6,18 @@ nuclei and has to be split; here a watershed does it, with settings that are sea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from nucseg_models import inference, instances, losses
+from nucseg_models import inference, instances
 from nucseg_models.architecture import Architecture
 from nucseg_models.deferred import keras
 from nucseg_models.flops import flops
+from nucseg_models.losses import Loss
 from nucseg_models.search_space import Choice, Float, Hyperparameters, Int, SearchSpace
 
 POSTPROCESSING: SearchSpace = {
@@ -57,9 +58,9 @@ class Pixelwise(Architecture):
         """Float32 (B, S, S, 1): 1 in nuclei, 0 elsewhere."""
         return (labels > 0).astype(np.float32)[..., None]
 
-    def loss(self, hyperparameters: Hyperparameters) -> Callable[[Any, Any], Any]:
-        """The loss that hyperparameter `loss` names."""
-        return losses.get(str(hyperparameters["loss"]))
+    def loss(self, model: Any, pixel_loss: Loss) -> Loss:
+        """The pixels' alone."""
+        return pixel_loss
 
     def outputs(
         self, model: Any, images: Sequence[NDArray[np.uint8]], hyperparameters: Hyperparameters

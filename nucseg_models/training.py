@@ -87,7 +87,9 @@ class TrainingRun:
         self.architecture, self.hyperparameters = architecture, hyperparameters
         self.train, self.validation = train, validation
         self.epochs, self.deadline = epochs, deadline
-        self.model = (workshop or Workshop()).model(architecture, hyperparameters, seed, pretrained)
+        workshop = workshop or Workshop()
+        self.model = workshop.model(architecture, hyperparameters, seed, pretrained)
+        self.flops_per_image = workshop.flops(architecture, hyperparameters)
         self.batches = Batches(train, architecture, hyperparameters, seed)
         self.clock = Clock(start=time.time() - self.began)
         self.epochs_run = 0

@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 import keras
-from keras import ops
 
-from nucseg_models import optimizers
+from nucseg_models import fresh_weights, losses, optimizers
 from nucseg_models.architecture import Architecture
 from nucseg_models.search_space import Hyperparameters
 
@@ -16,13 +15,20 @@ from nucseg_models.search_space import Hyperparameters
 class Workshop:
     """Gives models that are ready to train, reusing the last one's graph where it fits.
 
-    Nothing of the trial before is left in a reused model: weights are drawn afresh from the
-    trial's seed, and the optimizer's state and the random generators are set back.
+    Nothing of the trial before is left in a reused model: weights and random generators are set by
+    the trial's seed alone, as they are in a new one, and the optimizer's state is cleared.
     """
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        """Free what is held."""
         self._key = ""
         self._model: Any = None
+        self._loss: Any = None
+        self._loaded: list[tuple[Any, Any]] = []
+        self._flops: int | None = None
 
     def model(
         self,
@@ -32,35 +38,51 @@ class Workshop:
         pretrained: str | None = None,
     ) -> Any:
         """A compiled `keras.Model` with fresh weights; valid until the next call."""
-        shape = architecture.compiled_hyperparameters(hyperparameters)
-        key = json.dumps([architecture.name, pretrained, dict(shape)], sort_keys=True)
-        keras.utils.set_random_seed(seed)
-        if key == self._key:
-            fresh = architecture.build(hyperparameters, None, pretrained)
-            _copy_state(fresh, self._model)
-        else:
-            self._model, self._key = None, ""  # free the old graph before building the new
+        key = _key(architecture, hyperparameters, pretrained)
+        if key != self._key:
+            self._clear()  # the old graph, before the new one is built
             keras.backend.clear_session()
-            keras.utils.set_random_seed(seed)
-            self._model = _compiled(architecture, hyperparameters, pretrained)
+            self._build(architecture, hyperparameters, pretrained)
             self._key = key
-        self._model.optimizer.learning_rate = float(hyperparameters["learning_rate"])
+        fresh_weights.draw(self._model, seed)
+        for variable, value in self._loaded:
+            variable.assign(value)
+        self._model.optimizer.restart(hyperparameters)
+        if "loss" in hyperparameters:
+            self._loss.choose(str(hyperparameters["loss"]))
         return self._model
 
+    def flops(self, architecture: Architecture, hyperparameters: Hyperparameters) -> int:
+        """Of the model that was last asked for, for one training crop; counted once a graph."""
+        if self._flops is None:
+            size = int(hyperparameters["image_size"])
+            self._flops = architecture.flops(hyperparameters, size)
+        return self._flops
 
-def _compiled(
+    def _build(
+        self, architecture: Architecture, hyperparameters: Hyperparameters, pretrained: str | None
+    ) -> None:
+        """A new model with its loss and optimizer; its graph is traced at the first step."""
+        self._model = architecture.build(hyperparameters, None, pretrained)
+        self._loaded = fresh_weights.loaded(self._model) if pretrained else []
+        self._loss = losses.AnyLoss()
+        optimizer = optimizers.make(hyperparameters)
+        optimizer.build(self._model.trainable_variables)
+        self._model.compile(
+            optimizer=optimizer,
+            loss=architecture.loss(self._model, self._loss),
+            jit_compile=_worth_jit(),
+        )
+
+
+def _key(
     architecture: Architecture, hyperparameters: Hyperparameters, pretrained: str | None
-) -> Any:
-    """A new model with its loss and optimizer; the training graph is built at the first step."""
-    model = architecture.build(hyperparameters, None, pretrained)
-    optimizer = optimizers.make(hyperparameters)
-    optimizer.build(model.trainable_variables)
-    model.compile(
-        optimizer=optimizer,
-        loss=architecture.loss(hyperparameters),
-        jit_compile=_worth_jit(),
-    )
-    return model
+) -> str:
+    """The same for trials that can share a training graph."""
+    shape = dict(architecture.compiled_hyperparameters(hyperparameters))
+    if keras.backend.backend() == "jax":  # it reads a variable that is not the model's only once
+        shape["loss"] = hyperparameters.get("loss")
+    return json.dumps([architecture.name, pretrained, shape], sort_keys=True)
 
 
 def _worth_jit() -> bool:
@@ -76,10 +98,3 @@ def state(model: Any) -> list[Any]:
     """What training changes in a model, beside the optimizer: weights and random generators."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
-
-
-def _copy_state(source: Any, target: Any) -> None:
-    """Weights and random generators of `source`; a new optimizer's state."""
-    for mine, fresh in zip(state(target), state(source), strict=True):
-        mine.assign(ops.convert_to_numpy(fresh))
-    target.optimizer.reset()

@@ -123,9 +123,7 @@ def _restore(run: TrainingRun, assignment: Assignment) -> list[dict[str, Any]]:
 
 def _model_facts(run: TrainingRun, assignment: Assignment) -> dict[str, Any]:
     """What does not change while the trial runs."""
-    size = int(assignment.hyperparameters["image_size"])
-    flops = run.architecture.flops(assignment.hyperparameters, size)
-    return {"parameters": run.model.count_params(), "flops_per_image": flops}
+    return {"parameters": run.model.count_params(), "flops_per_image": run.flops_per_image}
 
 
 def _epoch_figures(run: TrainingRun, report: EpochReport) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from nucseg_models.detection.backbone import STRIDES, backbone
 from nucseg_models.detection.detections import Detections, filled, paste
 from nucseg_models.detection.matching import PIXELS_A_REGION
 from nucseg_models.flops import flops
+from nucseg_models.losses import Loss
 from nucseg_models.pixelwise import LOSS
 from nucseg_models.search_space import LEARNING, Choice, Float, Hyperparameters, Int, SearchSpace
 
@@ -138,9 +139,9 @@ class MaskRCNN(Architecture):
         renumbered, boxes = matching.listed_boxes(labels)
         return {"labels": renumbered, "boxes": boxes}
 
-    def loss(self, hyperparameters: Hyperparameters) -> Callable[[Any, Any], Any] | None:
-        """None: the joint loss is the model's own `compute_loss`."""
-        return None
+    def loss(self, model: RegionNetwork, pixel_loss: Loss) -> None:
+        """None: the joint loss is the model's own; its mask head learns by `pixel_loss`."""
+        model.pixel_loss = pixel_loss
 
     def load(self, path: Path) -> RegionNetwork:
         """A saved model, opened in safe mode once Keras knows its class."""

@@ -39,6 +39,7 @@ class RegionNetwork(keras.Model):
         self.semantic_head = (
             heads.semantic_head(hyperparameters) if hyperparameters["semantic_head"] else None
         )
+        self.pixel_loss = losses.get(str(hyperparameters["loss"]))
         self.seeds = keras.random.SeedGenerator()
         self.built = True
 
@@ -139,7 +140,7 @@ class RegionNetwork(keras.Model):
         return ops.reshape(masks, (-1, regions.shape[1], *masks.shape[1:]))
 
     def _mask_loss(self, maps: list[Any], sample: matching.Sample, labels: Any, count: int) -> Any:
-        """Of the regions that hit a nucleus, by the loss that the hyperparameters name."""
+        """Of the regions that hit a nucleus, by `pixel_loss`."""
         regions, hit = sample.regions[:, :count], sample.match.hit[:, :count]
         nucleus = sample.match.nucleus[:, :count]
         truth = matching.mask_targets(labels, regions, nucleus, heads.MASK_SIDE)
@@ -147,9 +148,8 @@ class RegionNetwork(keras.Model):
         # Where a region hits nothing, logits that agree with an empty truth: nothing to learn.
         counts = hit[..., None, None, None] > 0.5
         logits, truth = ops.where(counts, logits, -30.0), ops.where(counts, truth, 0.0)
-        loss = losses.get(str(self.hyperparameters["loss"]))
         shape = (-1, heads.MASK_SIDE, heads.MASK_SIDE, 1)
-        return loss(ops.reshape(truth, shape), ops.reshape(logits, shape))
+        return self.pixel_loss(ops.reshape(truth, shape), ops.reshape(logits, shape))
 
 
 def _proposal_loss(answers: Any, anchors: Any, truth: Any) -> Any:

@@ -115,6 +115,21 @@ def test_cross_entropy_agrees_with_that_of_keras():
     assert value("bce", truth, logits) == pytest.approx(float(ops.mean(expected)), rel=1e-5)
 
 
+@every_loss
+@pytest.mark.parametrize("scale", [1.0, 1e8])
+def test_the_loss_of_all_losses_is_the_one_that_was_chosen_last(name, scale):
+    loss = losses.AnyLoss()
+    for chosen in ("focal_dice", name):
+        loss.choose(chosen)
+    logits = scale * LOGITS
+    assert float(loss(TRUTH, logits)) == pytest.approx(value(name, TRUTH, logits), rel=1e-6)
+
+
+def test_the_loss_of_all_losses_knows_no_others():
+    with pytest.raises(ValueError, match="not 'l2'"):
+        losses.AnyLoss().choose("l2")
+
+
 def test_an_unknown_loss_is_refused_with_the_names_that_exist():
     with pytest.raises(ValueError, match="one of bce, dice, focal, bce_dice, focal_dice, not 'l2'"):
         losses.get("l2")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nucseg_models
+from nucseg_models.workshop import Workshop
 
 RESNET = nucseg_models.get("resnet")
 
@@ -80,6 +81,18 @@ def test_a_file_of_weights_becomes_the_encoder(encoder, suffix, tiny, tmp_path):
     else:
         encoder.save_weights(path)
     assert_loaded(RESNET.build(tiny(RESNET), None, pretrained=str(path)), encoder)
+
+
+def test_each_trial_of_a_warm_workshop_begins_with_those_weights(encoder, tiny, tmp_path):
+    path, workshop, decoders = tmp_path / "resnet50.weights.h5", Workshop(), []
+    encoder.save_weights(path)
+    for seed in (1, 2):
+        model = workshop.model(RESNET, tiny(RESNET), seed, pretrained=str(path))
+        assert_loaded(model, encoder)
+        decoders.append(np.array(model.get_layer("logits").kernel))
+        for variable in model.trainable_variables:
+            variable.assign(variable + 1.0)
+    assert (decoders[0] != decoders[1]).all()
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
