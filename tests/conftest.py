@@ -35,7 +35,10 @@ settings.load_profile("suite")
 
 
 # The files that take longest come first, so that none runs alone at the end.
-LONGEST = ("test_resume.py", "test_run.py", "test_backends.py", "test_contract.py")
+LONGEST = (
+    *("test_resume.py", "test_run.py", "test_run_on_s3.py", "test_backends.py"),
+    *("test_time_budget.py", "test_contract.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

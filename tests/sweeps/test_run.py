@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
@@ -248,25 +247,6 @@ def test_a_warm_start_learns_from_the_other_sweep_and_does_not_try_its_starts_ag
 
     assert start not in tried
     assert sum(row["is_paper"] for row in rows(frontier.folder)) == 1
-
-
-def test_a_time_budget_ends_a_sweep_in_time_with_its_winner_on_a_clean_terminal(launch, tmp_path):
-    asked = ("--arch", "cnn", "--trials", "500", "--time-budget", "75s", *SMALL)
-    began = datetime.now(UTC)
-    run = launch(*asked, terminal=True)
-    assert run.status() == 0
-
-    found = rows(tmp_path / "results" / "night")
-    searched = max(row["ended_at"] for row in found) - began
-    assert 60 < searched.total_seconds() < 85  # an epoch is not cut short at once
-    assert {row["status"] for row in found} <= {"completed", "stopped"}
-    assert sum(row["is_best"] for row in found) == 1
-    assert (tmp_path / "results" / "night" / "best" / "cnn" / "model.keras").exists()
-    screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run.printed()).replace("\r", "")
-    assert re.search(r"epochs/s, elapsed 0:0\d:\d\d, left about 0:0\d:\d\d", screen)
-    assert "winners  results/night/best/" in screen
-    assert not re.search(r"ray|tensorflow|warn|optuna|pid|error", screen.lower())
-    assert max(map(len, screen.splitlines())) <= 80
 
 
 def bad(*arguments, says):
