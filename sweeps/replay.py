@@ -13,9 +13,11 @@ import argparse
 import heapq
 import statistics
 import sys
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -61,10 +63,14 @@ STRATEGIES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Best validation IoU that a strategy found, and the device-seconds that it took."""
+    """Best validation IoU that a strategy found, the device-seconds that it took, how many trials
+    began, and its course: (device-seconds, best IoU until then) after each epoch.
+    """
 
     best: float
     seconds: float
+    trials: int = field(default=0, compare=False)
+    course: Sequence[tuple[float, float]] = field(default=(), compare=False)
 
 
 def play(curves: Sequence[Curve], strategy: Strategy, slots: int, seed: int) -> Outcome:
@@ -75,6 +81,7 @@ def play(curves: Sequence[Curve], strategy: Strategy, slots: int, seed: int) -> 
     judge = _Judge(strategy.scheduler, curves)
     running: list[tuple[float, int, Curve, int]] = []  # when the next epoch ends, of which trial
     best, spent, begun, now = 0.0, 0.0, 0, 0.0
+    course: list[tuple[float, float]] = []
     while (waiting and spent < price) or running:
         while waiting and len(running) < slots and spent < price:
             curve = waiting.popleft()
@@ -84,10 +91,11 @@ def play(curves: Sequence[Curve], strategy: Strategy, slots: int, seed: int) -> 
         now, number, curve, epoch = heapq.heappop(running)
         spent += curve.seconds[epoch] - (curve.seconds[epoch - 1] if epoch else 0.0)
         best = max(best, curve.scores[epoch])
+        course.append((spent, best))
         if spent < price and judge.goes_on(curve, epoch):
             ends = now + curve.seconds[epoch + 1] - curve.seconds[epoch]
             heapq.heappush(running, (ends, number, curve, epoch + 1))
-    return Outcome(best, spent)
+    return Outcome(best, spent, begun, course)
 
 
 class _Judge:
@@ -138,17 +146,30 @@ def recorded(uri: str) -> dict[str, list[Curve]]:
     return found
 
 
-def table(curves: dict[str, list[Curve]], seeds: Iterable[int], slots: int) -> Table:
+Outcomes = Mapping[str, Mapping[str, list[Outcome]]]  # by architecture and strategy
+
+
+def replayed(curves: Mapping[str, list[Curve]], seeds: Sequence[int], slots: int) -> Outcomes:
+    """Every strategy with every seed, the same orders for all."""
+    return {
+        architecture: {
+            strategy.name: [play(mine, strategy, slots, seed) for seed in seeds]
+            for strategy in STRATEGIES
+        }
+        for architecture, mine in curves.items()
+    }
+
+
+def table(curves: Mapping[str, list[Curve]], outcomes: Outcomes) -> Table:
     """Regret (how far below the best trial of all) and price of each strategy."""
     shown = Table("architecture", "strategy", "IoU below the best", "share of the device-seconds")
     for architecture, mine in curves.items():
         best = max(max(curve.scores) for curve in mine)
         whole = sum(curve.seconds[-1] for curve in mine)
-        for strategy in STRATEGIES:
-            outcomes = [play(mine, strategy, slots, seed) for seed in seeds]
-            regret = _spread([best - each.best for each in outcomes])
-            price = _spread([each.seconds / whole for each in outcomes])
-            shown.add_row(architecture, strategy.name, regret, price)
+        for strategy, ends in outcomes[architecture].items():
+            regret = _spread([best - each.best for each in ends])
+            price = _spread([each.seconds / whole for each in ends])
+            shown.add_row(architecture, strategy, regret, price)
     return shown
 
 
@@ -168,6 +189,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("results", metavar="RESULTS", help="a sweep's folder, such as results/NAME")
     parser.add_argument("--seeds", type=int, default=20, help="orders to try (default: 20)")
     parser.add_argument("--slots", type=int, default=2, help="trials at once (default: 2)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the courses too: .png, .svg or .pdf"
+    )
     asked = parser.parse_args(arguments)
     silence_ray()
     try:
@@ -175,7 +199,37 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, StorageError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return ASKED_WRONG
-    Console().print(table(curves, range(max(1, asked.seeds)), max(1, asked.slots)))
+    began = time.perf_counter()
+    outcomes = replayed(curves, range(max(1, asked.seeds)), max(1, asked.slots))
+    console = Console()
+    console.print(table(curves, outcomes))
+    console.print(_pace(outcomes, time.perf_counter() - began), highlight=False)
+    return _drawn(asked.plot, outcomes, parser.prog) if asked.plot else 0
+
+
+def _pace(outcomes: Outcomes, seconds: float) -> str:
+    """How much was replayed, in how long."""
+    every = [one for mine in outcomes.values() for ends in mine.values() for one in ends]
+    trials, recorded_seconds = sum(e.trials for e in every), sum(e.seconds for e in every)
+    return (
+        f"{trials} trials replayed in {seconds:.1f} s: {trials / seconds:.0f} a second, "
+        f"{recorded_seconds / seconds:,.0f} times faster than they ran"
+    )
+
+
+def _drawn(path: Path, outcomes: Outcomes, program: str) -> int:
+    """Write the plot; the exit status."""
+    from sweeps import replay_plot  # noqa: PLC0415 - matplotlib loads slowly
+
+    courses = {
+        architecture: {name: [end.course for end in ends] for name, ends in mine.items()}
+        for architecture, mine in outcomes.items()
+    }
+    try:
+        replay_plot.draw(path, courses)
+    except (OSError, ValueError) as error:
+        print(f"{program}: --plot {path} can't be written: {error}", file=sys.stderr)
+        return ASKED_WRONG
     return 0
 
 

@@ -1,11 +1,14 @@
 """A recorded sweep, replayed: worked out by hand, and by the sweep's own scheduler."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sweeps.recorder import Recorder
 from sweeps.replay import Curve, Outcome, Strategy, play, recorded
@@ -94,6 +97,28 @@ def test_the_command_prints_each_strategys_regret_and_price(sweep):
     assert "all trials to their end" in done.stdout
     assert "0.000 (0.000 to 0.000)" in done.stdout
     assert "1.000 (1.000 to 1.000)" in done.stdout
+
+
+def test_the_course_of_a_replay_is_the_best_so_far_after_each_epoch():
+    course = play(THREE[1:2], Strategy("all"), 1, 0).course
+
+    assert course == [(10.0, 0.2), (20.0, 0.5), (30.0, 0.5)]
+
+
+def test_the_command_draws_the_courses(sweep, tmp_path):
+    done = run(str(sweep), "--seeds", "3", "--plot", str(tmp_path / "courses.png"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"\d+ trials replayed in \d+\.\d s: \d+ a second", done.stdout)
+    assert np.asarray(Image.open(tmp_path / "courses.png")).std() > 0
+
+
+def test_a_plot_of_a_kind_that_is_not_known_is_refused_in_a_sentence(sweep, tmp_path):
+    done = run(str(sweep), "--seeds", "1", "--plot", str(tmp_path / "courses.docx"))
+
+    assert done.returncode == 2
+    assert re.search(r"--plot .*courses\.docx can't be written: .*docx", done.stderr)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_folder_without_curves_is_told(tmp_path):
