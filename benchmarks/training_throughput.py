@@ -1,12 +1,12 @@
-"""Images a second in training: this project's loop beside a bare Keras `fit` of the same model.
+"""Images a second in training: a sweep's worker beside a bare Keras `fit` of the same model.
 
     python benchmarks/training_throughput.py [--arch NAME...] [--rounds 5] [--threads 2]
 
 Two processes, each alive throughout, train in turn (A B A B ...), so that a machine whose speed
 drifts slows both. "bare" holds an epoch's crops and targets as two arrays and calls `model.fit`
 with Keras's own optimizer and TensorFlow's other settings as they come; "ours" is an epoch of
-`TrainingRun` that cuts and augments the same crops as it goes. Convolutions are by oneDNN on both
-sides. Prints each round's ratio ours / bare.
+`TrainingRun` in a worker of Ray's, set up as in a sweep, that cuts and augments the same crops as
+it goes. Convolutions are by oneDNN on both sides. Prints each round's ratio ours / bare.
 """
 
 from __future__ import annotations
@@ -101,21 +101,37 @@ def _bare(pipe: Connection, name: str, threads: int, size: int) -> None:
 
 def _ours(pipe: Connection, name: str, threads: int, size: int) -> None:
     """An epoch of this project's training, as a trial runs it."""
-    from nucseg_models import device
-    from nucseg_models.training import TrainingRun
+    import ray
 
-    device.prepare(threads)
-    architecture, hyperparameters, dataset = _case(name, size)
-    run = TrainingRun(
-        architecture,
-        hyperparameters,
-        train=dataset,
-        validation=dataset.subset([0]),
-        epochs=1000,
-        seed=0,
-    )
-    while pipe.recv() == "epoch":
-        pipe.send(run.epoch().images_per_second)
+    from sweeps.cluster import ray_running
+    from sweeps.config import SweepConfig
+    from sweeps.quiet import silence_ray
+
+    class Worker:  # in here, so that Ray's process need not find this file
+        def __init__(self, hyperparameters: dict[str, Any], dataset: Dataset) -> None:
+            from nucseg_models import device
+            from nucseg_models.training import TrainingRun
+
+            device.prepare(threads)
+            self.run = TrainingRun(
+                nucseg_models.get(name),
+                hyperparameters,
+                train=dataset,
+                validation=dataset.subset([0]),
+                epochs=1000,
+                seed=0,
+            )
+
+        def epoch(self) -> float:
+            return self.run.epoch().images_per_second
+
+    _, hyperparameters, dataset = _case(name, size)
+    silence_ray()
+    config = SweepConfig(arch=name, name="throughput", address="local", cpus_per_trial=threads)
+    with ray_running(config):
+        worker = ray.remote(num_cpus=threads)(Worker).remote(hyperparameters, ray.put(dataset))
+        while pipe.recv() == "epoch":
+            pipe.send(ray.get(worker.epoch.remote()))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
 
 For each architecture, in a process of its own: a first trial, then others whose settings differ in
 nothing that shapes the training graph, each of an epoch of two steps on made-up images. Prints the
-seconds to the first step of the first and of the later ones (to that step's end, less what the second
-step took; median, lowest to highest), and how much more memory is held after all trials than after
-the fifth.
+seconds to the first step of the first and of the later ones (to that step's end, less what the
+second step took; median, lowest to highest), and how much more memory is held after all trials than
+after the fifth.
 """
 
 from __future__ import annotations
