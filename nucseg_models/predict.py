@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         help="PNG, TIFF (of many pages too), BMP or JPEG files, or folders of them; 8 or 16 bits "
-        "a channel, of any size that memory holds (PNG: 178 million pixels)",
+        "a channel, up to 268 million pixels a page (16,384 x 16,384)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a new or empty folder"

@@ -16,12 +16,20 @@ from nucseg_models.data.masks import Mask, cropped
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 READABLE = "8- or 16-bit PNG or TIFF"
+# Pillow takes what a file holds for its format, not its name, and would hand some of the others
+# (PostScript) to programs of their own.
+FORMATS = ("PNG", "TIFF", "BMP", "JPEG")
+# A page of 16,384 x 16,384 takes 7 GB while it is scaled from 16 bits in colour; a few hundred
+# bytes can claim more. A file may be a stack of many pages.
+MOST_PIXELS, MOST_SAMPLES = 1 << 28, 1 << 30
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Bit depth and colour type in a PNG's header: of these Pillow would keep the high byte alone,
 # which leaves a 12-bit camera 16 levels of grey.
 DEEP_COLOUR = (b"\x10\x02", b"\x10\x04", b"\x10\x06")
 SCALED_PERCENTILES = (0.1, 99.9)
+
+Image.MAX_IMAGE_PIXELS = None  # `require_size` refuses, and names the file and what would work
 
 
 def image(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -51,7 +59,7 @@ def as_image(pixels: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
 
 def mask(data: bytes, name: str, shape: tuple[int, int]) -> Mask:
     """One nucleus: the pixels that aren't black in a file that must be of `shape` (H, W)."""
-    with decoding(name), Image.open(io.BytesIO(data)) as opened:
+    with decoding(name), opened_by_pillow(data, name) as opened:
         if opened.mode == "L":  # as nearly all are: decode once, copy the nucleus alone
             _require_shape((opened.height, opened.width), shape, name)
             box = opened.getbbox() or (0, 0, 0, 0)
@@ -96,25 +104,62 @@ def _decode(data: bytes, name: str, *, index_colours: bool) -> NDArray[np.generi
     """Pixels as stored; a palette's colours, or its indices where they are the meaning."""
     with decoding(name):
         if name.lower().endswith((".tif", ".tiff")):
-            return _decode_tiff(data)
+            return _decode_tiff(data, name)
         if data.startswith(PNG_SIGNATURE) and data[24:26] in DEEP_COLOUR:
             raise DataError(
                 f"{name}: PNG files with 16 bits a channel can only be read if they are grey; "
                 "save it as a 16-bit TIFF, or with 8 bits a channel"
             )
-        return _decode_with_pillow(data, index_colours)
+        return _decode_with_pillow(data, name, index_colours=index_colours)
 
 
-def _decode_tiff(data: bytes) -> NDArray[np.generic]:
+def _decode_tiff(data: bytes, name: str) -> NDArray[np.generic]:
     """tifffile keeps all bit depths; Pillow knows compressions that it lacks."""
     try:
-        return np.asarray(tifffile.imread(io.BytesIO(data)))
+        with opened_by_tifffile(data, name) as file:
+            return np.asarray(file.asarray())
+    except DataError:
+        raise
     except ValueError:
-        return _decode_with_pillow(data, index_colours=True)
+        return _decode_with_pillow(data, name, index_colours=True)
 
 
-def _decode_with_pillow(data: bytes, index_colours: bool) -> NDArray[np.generic]:
-    with Image.open(io.BytesIO(data)) as opened:
+@contextmanager
+def opened_by_tifffile(data: bytes, name: str) -> Iterator[tifffile.TiffFile]:
+    """A TIFF file whose pixels are not decoded yet; DataError for more than are read."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        for series in file.series:
+            require_size(series.keyframe.imagelength, series.keyframe.imagewidth, name)
+        samples = sum(series.size for series in file.series)
+        if samples > MOST_SAMPLES:
+            raise DataError(
+                f"{name}: holds {samples / 1e6:,.0f} million values in all its pages, more than "
+                f"{MOST_SAMPLES / 1e6:,.0f} million: part it into several files"
+            )
+        yield file
+
+
+@contextmanager
+def opened_by_pillow(data: bytes, name: str) -> Iterator[Image.Image]:
+    """An image file whose pixels are not decoded yet; DataError for more than are read."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        require_size(opened.height, opened.width, name)
+        yield opened
+
+
+def require_size(height: int, width: int, name: str) -> None:
+    """DataError, naming the file, for an image without pixels or with more than MOST_PIXELS."""
+    if height * width < 1:
+        raise DataError(f"{name}: is {height} x {width} pixels (H x W), needs one or more")
+    if height * width > MOST_PIXELS:
+        raise DataError(
+            f"{name}: is {height} x {width} pixels (H x W), {height * width / 1e6:,.0f} million, "
+            f"more than {MOST_PIXELS / 1e6:,.0f} million: cut it into tiles"
+        )
+
+
+def _decode_with_pillow(data: bytes, name: str, *, index_colours: bool) -> NDArray[np.generic]:
+    with opened_by_pillow(data, name) as opened:
         if opened.mode in PLAIN_MODES or (opened.mode == "P" and index_colours):
             return np.asarray(opened)
         return np.asarray(opened.convert("L" if opened.mode == "1" else "RGB"))
@@ -126,7 +171,7 @@ def channels_last(pixels: NDArray[np.generic], name: str) -> NDArray[np.generic]
         return pixels[..., np.newaxis]
     if pixels.ndim == 3 and pixels.shape[2] > 4 and pixels.shape[0] <= 4:
         pixels = np.moveaxis(pixels, 0, 2)
-    if pixels.ndim != 3 or pixels.shape[2] > 4:
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4:
         raise DataError(f"{name}: has shape {pixels.shape}, not (H, W) or (H, W, 1 to 4 channels)")
     return pixels
 

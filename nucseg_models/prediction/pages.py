@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
+from PIL import ImageSequence
 
 from nucseg_models.data import decode
 from nucseg_models.data.errors import DataError
@@ -70,12 +68,12 @@ def _pages(data: bytes, name: str) -> Iterator[NDArray[np.generic]]:
     if not name.lower().endswith((".tif", ".tiff")):
         yield decode.raw(data, name)
         return
-    with decode.decoding(name), tifffile.TiffFile(io.BytesIO(data)) as file:
+    with decode.decoding(name), decode.opened_by_tifffile(data, name) as file:
         try:
             for series in file.series:
                 yield from _planes(series.asarray(), series.axes)
         except ValueError:  # a compression that tifffile lacks and Pillow knows, such as LZW
-            with Image.open(io.BytesIO(data)) as opened:
+            with decode.opened_by_pillow(data, name) as opened:
                 yield from (np.asarray(frame) for frame in ImageSequence.Iterator(opened))
 
 

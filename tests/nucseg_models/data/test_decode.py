@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -160,3 +162,77 @@ def test_labels_may_be_16_bit_colour_palette_or_float(make):
 def test_labels_that_are_no_counting_numbers_are_refused(value):
     with pytest.raises(DataError, match="whole numbers from 0"):
         decode.label_image(tiff(np.array([[value, 1.0]], np.float32)), "l.tif", (1, 2))
+
+
+def readers(name):
+    """Every reader of an image file, as a function of the file's bytes."""
+    return (
+        lambda data: decode.image(data, name),
+        lambda data: decode.mask(data, name, (2, 2)),
+        lambda data: decode.label_image(data, name, (2, 2)),
+    )
+
+
+def png_of_size(height, width):
+    """A PNG of a few bytes that claims to be so large."""
+
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        decode.PNG_SIGNATURE
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+def tiff_of_size(height, width):
+    """A TIFF of a few bytes that claims to be so large."""
+    data = bytearray(tiff(np.zeros((7, 9), np.uint8), software="", metadata=None))
+    for tag, value in ((256, width), (257, height), (278, height)):
+        place = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        data[place : place + 4] = struct.pack("<I", value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make_file", "name"), [(png_of_size, "a.png"), (tiff_of_size, "a.tif")], ids=["png", "tiff"]
+)
+def test_an_image_that_claims_too_many_pixels_is_refused_before_it_is_decoded(make_file, name):
+    for read in readers(name):
+        with pytest.raises(
+            DataError,
+            match=rf"^{name}: is 60000 x 50000 pixels \(H x W\), 3,000 million, .* into tiles",
+        ):
+            read(make_file(60_000, 50_000))
+
+
+def test_a_stack_that_claims_too_many_values_is_refused(monkeypatch):
+    monkeypatch.setattr(decode, "MOST_SAMPLES", 100)
+    with pytest.raises(DataError, match=r"^a.tif: holds .* in all its pages.* several files"):
+        decode.image(tiff(np.zeros((3, 8, 9), np.uint8), photometric="minisblack"), "a.tif")
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(DataError, match=r"^a.png: can't be decoded|needs one or more"):
+        decode.image(png_of_size(0, 5), "a.png")
+    with pytest.raises(DataError, match=r"^a.tif: (is|can't be decoded|has shape)"):
+        decode.image(tiff_of_size(0, 5), "a.tif")
+
+
+def test_a_file_of_another_kind_is_refused_whatever_its_name_says():
+    # Pillow would hand PostScript to Ghostscript.
+    page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 2 2\n%%EndComments\nshowpage\n%%EOF\n"
+    gif = io.BytesIO()
+    Image.new("L", (2, 2)).save(gif, "gif")
+    for data in (page, gif.getvalue()):
+        for read in readers("a.png"):
+            with pytest.raises(DataError, match=r"a.png: can't be decoded .*of no known format"):
+                read(data)

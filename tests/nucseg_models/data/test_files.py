@@ -1,9 +1,10 @@
 import hashlib
+import os
 import zipfile
 
 import pytest
 
-from nucseg_models.data import DataError
+from nucseg_models.data import DataError, files
 from nucseg_models.data.files import FolderFiles, ZipFiles
 
 CONTENT = {"b/images/b.png": b"second", "a/images/a.png": b"first"}
@@ -85,3 +86,73 @@ def test_a_folder_entry_of_a_zip_is_no_file(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.mkdir("a")
     assert ZipFiles(tmp_path / "a.zip").names == ()
+
+
+def write_member(path, name="a.png", content=b"first", *, method=zipfile.ZIP_STORED, kind=0):
+    """A zip of one member, packed by `method`, of the Unix file kind `kind`."""
+    info = zipfile.ZipInfo(name)
+    info.compress_type, info.external_attr = method, kind << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, content)
+    return path
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path):
+    path = write_member(tmp_path / "a.zip", content=b"/etc/passwd", kind=0o120777)
+    with pytest.raises(DataError, match=r"(?s)a.zip: has members that are links.*a.png.*folder"):
+        ZipFiles(path)
+
+
+def test_an_encrypted_zip_is_refused_before_anything_is_read(tmp_path):
+    path = write_member(tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the directory's flags
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"(?s)has members that are encrypted.*a.png"):
+        ZipFiles(path)
+
+
+def test_a_method_that_can_not_be_unpacked_in_bounds_is_refused(tmp_path):
+    path = write_member(tmp_path / "a.zip", method=zipfile.ZIP_LZMA)
+    with pytest.raises(DataError, match=r"(?s)packed by an unusual method.*packed by Deflate"):
+        ZipFiles(path)
+
+
+def test_a_zip_beyond_a_limit_is_refused(make, tmp_path, monkeypatch):
+    path = make.zip(tmp_path / "a.zip", CONTENT)
+    for limit, most, said in (
+        ("MOST_BYTES", 10, "0.0 GB unpacked, more than"),
+        ("MOST_MEMBER_BYTES", 5, "b/images/b.png, of 0.0 GB unpacked, more than"),
+        ("MOST_MEMBERS", 1, "2 members, more than 1"),
+    ):
+        assert ZipFiles(path).names
+        with monkeypatch.context() as patched:
+            patched.setattr(files, limit, most)
+            with pytest.raises(DataError, match=rf"a.zip: holds {said}.*give the folder"):
+                ZipFiles(path)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    path = write_member(tmp_path / "a.zip", content=bytes(9_000_000), method=zipfile.ZIP_DEFLATED)
+    data = path.read_bytes()
+    assert len(data) < 10_000
+    place = data.index(b"PK\x01\x02") + 24  # the size unpacked, in the directory
+    path.write_bytes(data[:place] + (1_500_000_000).to_bytes(4, "little") + data[place + 4 :])
+    with pytest.raises(DataError, match=r"1.5 GB packed more than 200 to 1, as zip bombs are"):
+        ZipFiles(path)
+
+
+def test_no_more_is_unpacked_than_the_directory_says(tmp_path):
+    path = write_member(tmp_path / "a.zip", content=bytes(9_000_000), method=zipfile.ZIP_DEFLATED)
+    data = path.read_bytes()
+    place = data.index(b"PK\x01\x02") + 24
+    path.write_bytes(data[:place] + (1_000).to_bytes(4, "little") + data[place + 4 :])
+    with pytest.raises(DataError, match=r"a.png: can't be read from the zip"):
+        ZipFiles(path).read("a.png")
+
+
+def test_a_name_that_is_not_utf_8_is_refused(make, tmp_path):
+    folder = make.folder(tmp_path / "folder", CONTENT)
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"(?s)not UTF-8.*udcff.png.*Rename"):
+        FolderFiles(folder)
