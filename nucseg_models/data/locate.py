@@ -28,12 +28,24 @@ def locate(source: str | Path, *, test: bool) -> Located:
     stage1_test); where there are both the folder and the zip, the folder. DataError if
     there is nothing to be read.
     """
-    if re.match(r"[a-z0-9]{2,}:/", str(source)):
-        raise DataError(f"{source}: only local files are read here; copy it to a folder first")
-    path = Path(source).expanduser()
+    if scheme := re.match(r"[A-Za-z0-9]{2,}:/", str(source)):
+        raise DataError(
+            f"only local files are read here, not {scheme[0]}/ addresses; copy it to a folder first"
+        )
+    try:
+        return _located(Path(source).expanduser(), test)
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, no such home folder
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{source}: can't be read ({error}). {LAYOUTS}") from error
+
+
+def _located(path: Path, test: bool) -> Located:
     if not path.exists():
-        raise DataError(f"{source}: there is no such file or folder. {LAYOUTS}")
+        raise DataError(f"{path}: there is no such file or folder. {LAYOUTS}")
     path = _stage(path, test) if path.is_dir() else path
+    if not path.is_dir() and not path.is_file():
+        raise DataError(f"{path}: is neither a file nor a folder. {LAYOUTS}")
     table = next((t for t in (path / SOLUTION, path.parent / SOLUTION) if t.is_file()), None)
     return Located(
         path=path,

@@ -50,15 +50,21 @@ def decode_runs(runs: str, shape: tuple[int, int]) -> Mask:
     Positions count from 1, down the first column, then down the next (Kaggle's rule).
     ValueError if `runs` isn't that, or leaves the image.
     """
-    numbers = np.array(runs.split(), dtype=np.int64)
+    try:
+        numbers = np.array(runs.split(), dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"must be pairs of whole numbers of 64 bits ({error})") from error
     if numbers.size % 2:
         raise ValueError("holds an odd number of numbers")
-    starts, lengths = numbers[::2] - 1, numbers[1::2]
+    starts, lengths = numbers[::2], numbers[1::2]
     size = shape[0] * shape[1]
-    if (starts < 0).any() or (lengths < 1).any() or (starts + lengths > size).any():
+    outside = (starts < 1) | (starts > size) | (lengths < 1)
+    if outside.any() or (lengths > size + 1 - starts).any():
         raise ValueError(f"leaves the image, which is {shape[0]} x {shape[1]} pixels (H x W)")
+    if lengths.sum() > size:
+        raise ValueError("claims more pixels than its image has: its runs overlap")
     covers = np.zeros(size, np.bool_)
-    for start, length in zip(starts, lengths, strict=True):
+    for start, length in zip(starts - 1, lengths, strict=True):
         covers[start : start + length] = True
     return cropped(covers.reshape(shape[::-1]).T)
 
@@ -77,7 +83,17 @@ def encode_runs(labels: NDArray[np.int32]) -> list[str]:
 
 
 def _rows(solution: bytes) -> dict[str, list[str]]:
-    """The run lengths of each image."""
+    """The run lengths of each image; DataError if it is no such table."""
+    try:
+        return _read_rows(solution)
+    except csv.Error as error:
+        raise DataError(
+            f"{SOLUTION}: is no table of values parted by commas ({error}); needs the columns "
+            f"{', '.join(COLUMNS)} and a row a nucleus"
+        ) from error
+
+
+def _read_rows(solution: bytes) -> dict[str, list[str]]:
     reader = csv.DictReader(io.StringIO(solution.decode("utf-8-sig", "replace"), newline=""))
     if not set(COLUMNS) <= set(reader.fieldnames or ()):
         raise DataError(
@@ -86,7 +102,7 @@ def _rows(solution: bytes) -> dict[str, list[str]]:
         )
     rows = defaultdict(list)
     for row in reader:
-        rows[row["ImageId"]].append(row["EncodedPixels"] or "")
+        rows[row["ImageId"] or ""].append(row["EncodedPixels"] or "")
     return dict(rows)
 
 

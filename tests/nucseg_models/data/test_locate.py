@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from nucseg_models.data import DataError, load, load_test
@@ -46,7 +48,20 @@ def test_a_missing_path_is_named_with_what_would_work(tmp_path):
     assert "synthetic" in str(e.value)
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/data.zip", "https://example.org/data.zip"])
-def test_a_remote_address_is_refused_because_only_local_files_are_read(uri):
-    with pytest.raises(DataError, match=f"{uri}: only local files are read here"):
-        load(uri)
+@pytest.mark.parametrize("scheme", ["s3", "https"])
+def test_a_remote_address_is_refused_and_not_repeated_as_it_may_hold_a_password(scheme):
+    with pytest.raises(DataError, match=f"only local files are read here, not {scheme}://") as e:
+        load(f"{scheme}://user:password@example.org/data.zip")
+    assert "password" not in str(e.value)
+
+
+def test_what_is_neither_a_file_nor_a_folder_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(DataError, match=r"pipe.zip: is neither a file nor a folder"):
+        load(tmp_path / "pipe.zip")
+
+
+@pytest.mark.parametrize("source", ["x" * 5000, "a\0b", "~nobody-of-that-name/data"])
+def test_a_path_that_no_system_takes_is_refused(source):
+    with pytest.raises(DataError, match="What would work"):
+        load(source)

@@ -40,7 +40,13 @@ def test_what_was_encoded_comes_back(labels):
         ("6 2", "leaves"),
         ("0 1", "leaves"),
         ("1 0", "leaves"),
-        ("1 x", "invalid literal"),
+        ("1 x", "must be pairs of whole numbers"),
+        ("1 2.5", "must be pairs of whole numbers"),
+        ("1 99999999999999999999", "must be pairs of whole numbers"),
+        ("-1 1", "leaves"),
+        ("9223372036854775807 9223372036854775807", "leaves"),
+        ("1 9223372036854775807", "leaves"),
+        ("1 6 1 6", "claims more pixels than its image has"),
     ],
 )
 def test_runs_that_make_no_sense_are_refused(runs, reason):
@@ -94,4 +100,15 @@ def test_a_table_of_something_else_is_refused_with_what_it_holds(make, tmp_path)
     make.folder(tmp_path / "stage1_test", images(make, "a"))
     (tmp_path / "stage1_solution.csv").write_text("name,age\nx,3\n")
     with pytest.raises(DataError, match="needs the columns ImageId, EncodedPixels, has name, age"):
+        load_test(tmp_path)
+
+
+def test_a_row_without_an_id_and_a_field_too_long_are_refused(make, tmp_path):
+    make.folder(tmp_path / "stage1_test", images(make, "a"))
+    table = tmp_path / "stage1_solution.csv"
+    table.write_text("EncodedPixels,ImageId\n1 2,a\n1 2\n")
+    with pytest.raises(DataError, match="1 of 2 images can't be used"):
+        load_test(tmp_path)
+    table.write_text(HEADER + "a," + "1 " * 100_000)
+    with pytest.raises(DataError, match=r"stage1_solution.csv: is no table of .*field larger"):
         load_test(tmp_path)
