@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from analysis.load import AnalysisError
 from analysis.measures import COSTS, GAINS
 from analysis.tables import FORMATS
-from sweeps.storage import StorageError, use_s3_endpoint
+from sweeps.storage import StorageError, refuse_credentials, use_s3_endpoint
 
 ASKED_WRONG, INTERRUPTED = 2, 130  # exit statuses
 
@@ -57,6 +57,7 @@ def run(
 ) -> int:
     """The exit status of a command; its errors go to standard error, a sentence each."""
     try:
+        refuse_credentials(arguments)  # before anything is said that repeats them
         parsed = parser.parse_args(arguments)
         if parsed.s3_endpoint:
             use_s3_endpoint(parsed.s3_endpoint)

@@ -68,7 +68,7 @@ def _sweeps(uris: Iterable[str]) -> list[Store]:
     for uri in uris:
         try:
             stores = _sweeps_at(open_store(uri if "://" in uri else Path(uri).resolve()))
-        except StorageError as error:
+        except (StorageError, RuntimeError) as error:  # the latter for links in a circle
             raise AnalysisError(str(error)) from error
         if not stores:
             raise AnalysisError(
@@ -118,7 +118,8 @@ def _names(stores: list[Store]) -> dict[str, set[str]]:
 def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
     """A Parquet file as a frame; without rows where the file is not there yet."""
     try:
-        table = as_written(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
+        file = io.BytesIO(store.read_bytes(name))
+        table = as_written(row_type, pq.read_table(file, page_checksum_verification=True))
     except FileNotFoundError:
         table = schema(row_type).empty_table()
     except (OSError, ValueError, pa.ArrowException) as error:

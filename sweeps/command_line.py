@@ -13,7 +13,7 @@ from sweeps.checks import ConfigError, check_installed, refuse
 from sweeps.config import OPTIONS, SweepConfig
 from sweeps.options import Option, flag, folder_name, nearest, switch
 from sweeps.record import SWEEP_FILE
-from sweeps.storage import open_store, use_s3_endpoint
+from sweeps.storage import open_store, refuse_credentials, use_s3_endpoint
 
 # A resumed search goes on with these as they were, else its trials could not be compared.
 _FIXED_ON_RESUME = ("data", "image_size", "max_epochs", "objective", "pretrained", "seed")
@@ -38,6 +38,7 @@ def parse(argv: Sequence[str], architectures: Sequence[str]) -> SweepConfig:
     over the defaults. `architectures` are the names that ``--arch`` may take. Raises ConfigError;
     ``--help`` prints the help and ends the program.
     """
+    refuse_credentials(argv)  # before anything is said that repeats them
     values = _from_command_line(argv, architectures)
     if "config" in values:
         values = _from_file(Path(values.pop("config"))) | values
@@ -119,7 +120,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"--config {path} can't be read: {error.strerror}") from None
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, or not UTF-8
         raise ConfigError(f"--config {path} is not a TOML file: {error}") from None
     values = {key.replace("-", "_"): value for key, value in given.items()}
     refuse(
@@ -143,9 +144,10 @@ def _from_resumed(given: dict[str, Any]) -> dict[str, Any]:
     try:
         asked = json.loads(open_store(uri).read_bytes(SWEEP_FILE))["config"]
         saved: dict[str, Any] = {"objective": ["iou"], **asked}  # which older ones do not say
+        SweepConfig(**saved)
     except FileNotFoundError:
         raise ConfigError(f"--resume finds no sweep in {uri}; without it, one begins") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"--resume can't read {uri}/{SWEEP_FILE}: {error}") from None
     refuse(
         f"{flag(name)} must stay {_shown(saved[name])} on --resume, not {_shown(given[name])}: its "
@@ -170,6 +172,6 @@ def _known_architectures(wanted: Any, known: Sequence[str]) -> Sequence[str]:
     refuse(
         f"--arch must be {every}, not {name!r}{nearest(str(name), known)}"
         for name in wanted
-        if name not in {*known, "all"}
+        if name not in [*known, "all"]
     )
     return known if "all" in wanted else wanted

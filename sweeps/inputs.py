@@ -105,4 +105,7 @@ def weights_path(config: SweepConfig, *, accepted: bool) -> str | None:
         )
     if config.pretrained == "imagenet":
         return "imagenet"
-    return str(fetch(config.pretrained, cache_root(None) / "s3").resolve())
+    path = fetch(config.pretrained, cache_root(None) / "s3")
+    if not path.is_file():
+        raise ConfigError(f"--pretrained {config.pretrained} must be a weights file, not a folder")
+    return str(path.resolve())

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps.storage import StorageError, refuse_credentials
+
 Converter = Callable[[Any], Any]
 
+LONGEST_NAME = 128  # of a sweep; file systems allow 255, and paths are made of more than it
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 _MEMORY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMG]B)")
 _DURATION = re.compile(
@@ -51,9 +54,15 @@ def optional(convert: Converter) -> Converter:
 
 
 def text(value: Any) -> str:
-    """Text that is not empty."""
+    """Text that is not empty, can be a path, and gives away no credentials."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"must be text that is not empty, not {value!r}")
+    if "\0" in value or value.encode("utf-8", "replace").decode() != value:
+        raise ValueError(f"must be text in UTF-8 without null characters, not {value!r}")
+    try:
+        refuse_credentials([value])
+    except StorageError as error:
+        raise ValueError(f"is refused: {error}") from None
     return value
 
 
@@ -79,9 +88,9 @@ def one_of(*choices: str) -> Converter:
 
 def names(value: Any) -> tuple[str, ...]:
     """One name or several, each once, in their order."""
-    several = (value,) if isinstance(value, str) else tuple(value)
-    if not several:
-        raise ValueError("must be at least one name")
+    if not isinstance(value, str | list | tuple) or not value:
+        raise ValueError(f"must be one name or a list of names, not {value!r}")
+    several = (value,) if isinstance(value, str) else value
     return tuple(dict.fromkeys(text(name) for name in several))
 
 
@@ -126,8 +135,8 @@ def objectives(*choices: str) -> Converter:
     """A converter to one or several of the choices, parted by commas, the first always."""
 
     def convert(value: Any) -> tuple[str, ...]:
-        several = value.split(",") if isinstance(value, str) else value
-        found = names([str(name).strip() for name in several])
+        several = value.split(",") if isinstance(value, str) else names(value)
+        found = names([name.strip() for name in several])
         if found[0] != choices[0] or not set(found) <= set(choices):
             raise ValueError(
                 f"must be {choices[0]}, or {','.join(choices)}, not {','.join(found)!r}"
@@ -184,6 +193,8 @@ def folder_name(value: Any) -> str:
             f"must be letters, digits, '.', '_' and '-', beginning with a letter or digit, "
             f"not {value!r}"
         )
+    if len(value) > LONGEST_NAME:
+        raise ValueError(f"must be of at most {LONGEST_NAME} characters, not of {len(value)}")
     return value
 
 
@@ -194,5 +205,5 @@ def _read(kind: type, value: Any) -> Any:
         return None
     try:
         return kind(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

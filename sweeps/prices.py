@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
+from sweeps.storage import local_path
 
+MOST_USD = 1e6  # an hour of one device; an infinite price fits no record
 KINDS = ("on_demand", "spot")
 
 
@@ -27,10 +28,10 @@ class Prices:
         if asked is None or isinstance(asked, float):
             return cls({} if asked is None else {"": asked})
         try:
-            table = tomllib.loads(Path(asked).expanduser().read_text(encoding="utf-8"))
+            table = tomllib.loads(local_path(asked).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"--usd-per-hour {asked} can't be read: {error.strerror}") from None
-        except ValueError as error:  # not TOML, or not UTF-8
+        except (ValueError, RecursionError) as error:  # not TOML, or not UTF-8
             raise ConfigError(f"--usd-per-hour {asked} is not a TOML file: {error}") from None
         kind = "spot" if config.spot else "on_demand"
         return cls({name: _price(asked, name, row, kind) for name, row in table.items()})
@@ -45,10 +46,11 @@ class Prices:
 
 def _price(file: str, name: str, row: Any, kind: str) -> float:
     """A row's price of that kind; ConfigError says what a row must be."""
-    price = row.get(kind) if isinstance(row, dict) else None
-    if isinstance(price, bool) or not isinstance(price, int | float) or not price >= 0:
-        raise ConfigError(
-            f'--usd-per-hour {file}: ["{name}"] must have {kind} = PRICE, in US dollars an hour; '
-            f"a table of prices has rows such as [T4] with {' and '.join(KINDS)}"
-        )
-    return float(price)
+    price: Any = row.get(kind) if isinstance(row, dict) else None
+    is_number = isinstance(price, int | float) and not isinstance(price, bool)
+    if is_number and 0 <= price < MOST_USD:
+        return float(price)
+    raise ConfigError(
+        f'--usd-per-hour {file}: ["{name}"] must have {kind} = PRICE, in US dollars an hour; '
+        f"a table of prices has rows such as [T4] with {' and '.join(KINDS)}"
+    )

@@ -266,14 +266,15 @@ def _pending(name: str) -> str:
 def _write(store: Store, name: str, table: pa.Table) -> None:
     """Write a table as a Parquet file."""
     file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd")
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
     store.write_bytes(name, file.getvalue())
 
 
 def _read(row_type: type[Checked], store: Store, name: str) -> pa.Table:
     """A Parquet file's table, or one without rows where there is no such file."""
     try:
-        return as_written(row_type, pq.read_table(io.BytesIO(store.read_bytes(name))))
+        file = io.BytesIO(store.read_bytes(name))
+        return as_written(row_type, pq.read_table(file, page_checksum_verification=True))
     except FileNotFoundError:
         return to_table(row_type, [])
     except StorageError:

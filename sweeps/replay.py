@@ -27,7 +27,7 @@ from rich.table import Table
 
 from sweeps.quiet import silence_ray
 from sweeps.recorder import Recorder
-from sweeps.storage import StorageError, open_store
+from sweeps.storage import StorageError, open_store, refuse_credentials
 
 ASKED_WRONG = 2  # exit status
 
@@ -192,9 +192,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw the courses too: .png, .svg or .pdf"
     )
-    asked = parser.parse_args(arguments)
     silence_ray()
     try:
+        refuse_credentials(arguments)  # before anything is said that repeats them
+        asked = parser.parse_args(arguments)
         curves = recorded(asked.results)
     except (ValueError, StorageError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

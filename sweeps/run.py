@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from datetime import UTC, datetime
@@ -146,7 +147,8 @@ def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole
     if not whole:
         print(
             "Stopped before the end. To go on:\n"
-            f"python sweeps/run.py --resume --name {config.name} --results {config.results}"
+            f"python sweeps/run.py --resume --name {config.name} "
+            f"--results {shlex.quote(config.results)}"
         )
         return INTERRUPTED
     return 0 if all(recorder.best(name) for name in config.arch) else FAILED

@@ -24,7 +24,7 @@ from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore import exceptions as aws
 from botocore.config import Config
 
-from sweeps.storage import StorageError, Store, checked_name
+from sweeps.storage import StorageError, Store, checked_name, refuse_credentials
 
 _SETTINGS = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60
@@ -67,12 +67,13 @@ class S3Store(Store):
     def at(cls, uri: str) -> "S3Store":
         """The store at ``s3://bucket/prefix``."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        if not bucket:
+        if not bucket or ".." in prefix.split("/"):
             raise StorageError(f"an S3 address must be s3://bucket/prefix, not {uri}")
         return cls(bucket, prefix.strip("/"))
 
     @property
     def _client(self) -> Any:
+        refuse_credentials(os.environ.get(f"AWS_ENDPOINT_URL{kind}", "") for kind in ("", "_S3"))
         return _client(frozenset(item for item in os.environ.items() if item[0].startswith("AWS_")))
 
     @property
@@ -167,7 +168,7 @@ class S3Store(Store):
 
     def _copy(self, remote: dict[str, tuple[str, int, str]], target: Path) -> None:
         """Download the objects to `target` (itself, or below it), several at once."""
-        paths = {name: target / checked_name(name) if name else target for name in remote}
+        paths = {name: target / _file_name(name) if name else target for name in remote}
         with create_transfer_manager(self._client, TransferConfig()) as manager:
             transfers = []
             for name, (key, _, _) in remote.items():
@@ -190,6 +191,14 @@ class S3Store(Store):
         page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
         found: dict[str, Any] | None = next(iter(page.get("Contents", [])), None)
         return found if found and found["Key"] == key else None
+
+
+def _file_name(name: str) -> str:
+    """The name of an object, if a file may bear it."""
+    try:
+        return checked_name(name)
+    except ValueError as error:
+        raise StorageError(f"an object can't be downloaded: {error}") from None
 
 
 @cache

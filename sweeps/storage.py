@@ -4,10 +4,11 @@
 
 import io
 import os
+import re
 import shutil
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from sweeps.s3_store import S3Store
 
 _UNFINISHED = ".unfinished"  # how the temporary names of files that are being written end
+# What stands before @ in an address, or signs it. A colon in a bucket's place is KEY:SECRET, whose
+# @ may come after a slash; of buckets' own names only Amazon's long ones (arn:...) have any.
+_CREDENTIALS = re.compile(
+    r"(^|=)s3:/*(?!arn:)[^/]*[:@]|(^|=)(?!s3:)[a-z][a-z0-9+.-]+:/+.*@"
+    r"|[?&](x-amz-\w+|awsaccesskeyid|signature)=",
+    re.IGNORECASE,
+)
 
 
 class StorageError(OSError):
@@ -83,8 +91,9 @@ class Store(ABC):
 
 def open_store(uri: str | Path) -> Store:
     """The store at a local path (``~`` is the home folder) or an ``s3://bucket/prefix`` URI."""
+    refuse_credentials([str(uri)])
     if "://" not in str(uri):
-        return LocalStore(Path(uri).expanduser())
+        return LocalStore(local_path(uri))
     if str(uri).startswith("s3://"):
         return _s3_store(str(uri))
     raise StorageError(f"storage must be a local path or s3://bucket/prefix, not {uri}")
@@ -92,6 +101,7 @@ def open_store(uri: str | Path) -> Store:
 
 def use_s3_endpoint(url: str) -> None:
     """Let ``s3://`` mean another service than Amazon's, in this process and those it starts."""
+    refuse_credentials([url, f"http://{url}"])
     if not url.startswith(("http://", "https://")):
         raise StorageError(f"--s3-endpoint must be http://HOST:PORT or https://HOST, not {url}")
     os.environ["AWS_ENDPOINT_URL_S3"] = url
@@ -105,14 +115,36 @@ def fetch(uri: str | Path, cache: Path) -> Path:
     is complete. Raises FileNotFoundError where there is nothing, StorageError where it can't be
     reached.
     """
+    refuse_credentials([str(uri)])
     if str(uri).startswith("s3://"):
         return _s3_store(str(uri)).fetch(cache)
-    path = Path(uri).expanduser()
+    path = local_path(uri)
     if "://" in str(uri):
         raise StorageError(f"data must be at a local path or s3://bucket/key, not {uri}")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no file or folder {path}") from None
+    except OSError as error:
+        raise StorageError(f"{path} can't be read: {error.strerror}") from error
     return path
+
+
+def refuse_credentials(words: Iterable[str]) -> None:
+    """StorageError, which does not repeat them, where a word is an address with credentials."""
+    if any(_CREDENTIALS.search(word) for word in words):
+        raise StorageError(
+            "an address must hold no credentials, as it is shown and stored: take them out, and "
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+
+
+def local_path(path: str | Path) -> Path:
+    """The path, ``~`` and ``~USER`` being home folders; as it is where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _s3_store(uri: str) -> "S3Store":
@@ -184,7 +216,11 @@ class LocalStore(Store):
             raise StorageError(f"{path} can't be read: {error.strerror}") from error
 
     def exists(self, name: str) -> bool:
-        return (self.folder / checked_name(name)).is_file()
+        path = self.folder / checked_name(name)
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise StorageError(f"{path} can't be read: {error.strerror}") from error
 
     def list(self, prefix: str = "") -> list[str]:
         files = (path for path in self.folder.rglob("*") if path.is_file())

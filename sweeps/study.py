@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nucseg_models.search_space import Distribution, Float, Int
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
+from sweeps.storage import local_path
 
 MOST, BEST = 1000, 100  # ended trials that TPE models at most; so many of them the best
 
@@ -129,4 +130,4 @@ def begin_journal(config: SweepConfig) -> None:
 
 
 def _journal(config: SweepConfig) -> Path:
-    return Path(str(config.optuna_journal)).expanduser()
+    return local_path(str(config.optuna_journal))

@@ -10,6 +10,7 @@ from sweeps.checks import ConfigError
 from sweeps.command_line import parse
 from sweeps.config import OPTIONS
 from sweeps.options import flag
+from sweeps.storage import StorageError
 
 ARCHITECTURES = ["cnn", "resnet", "unet"]
 
@@ -145,6 +146,10 @@ def test_a_switch_of_the_file_can_be_turned_off(tmp_path):
         ('arch = "unet"\ntrials = 1.5', "--trials must be a whole number of at least 1, not 1.5"),
         ("arch = [1]", "--arch must be one or more of cnn, resnet, unet, or all, not 1"),
         ("arch = 1", "--arch must be one or more of cnn, resnet, unet, or all, not 1"),
+        ("arch = [[1]]", r"--arch must be one or more of cnn, resnet, unet, or all, not \[1\]"),
+        ('arch = "unet"\nwarm-start = 5', "--warm-start must be one name or a list of names"),
+        ('arch = "unet"\nobjective = 5', "--objective must be one name or a list of names"),
+        ("trials = " + "[" * 5000, "is not a TOML file"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_fault(tmp_path, content, complaint):
@@ -153,6 +158,36 @@ def test_a_wrong_file_is_refused_with_its_fault(tmp_path, content, complaint):
 
     with pytest.raises(ConfigError, match=complaint):
         parsed(f"--config {file}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--arch unet --data s3://KEY:hidden-key@bucket/x.zip",
+        "--arch unet --resluts=s3://KEY:hidden-key@bucket/x",
+        "--arch unet --quiet s3://KEY:hidden-key@bucket/x",
+        "--arch s3://KEY:hidden-key@bucket/x",
+        "--resume --name night --results s3://KEY:hidden-key@bucket/x",
+        "--arch unet --s3-endpoint user:hidden-key@host:8333",
+        "--config {file}",
+    ],
+)
+def test_credentials_in_an_address_are_refused_and_not_repeated(tmp_path, line):
+    file = tmp_path / "sweep.toml"
+    file.write_text('arch = "unet"\nwarm-start = ["s3://KEY:hidden-key@bucket/x"]')
+
+    with pytest.raises((ConfigError, StorageError), match="hold no credentials") as caught:
+        parsed(line.format(file=file))
+    assert "hidden-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"config": 5}', "[" * 100_000, '{"config": {"x": 1}}'])
+def test_a_description_that_no_sweep_wrote_is_refused_on_resume(tmp_path, content):
+    (tmp_path / "night").mkdir()
+    (tmp_path / "night/sweep.json").write_text(content)
+
+    with pytest.raises(ConfigError, match=r"--resume can't read .*night/sweep.json"):
+        parsed(f"--resume --name night --results {tmp_path}")
 
 
 def save_sweep(tmp_path, line):

@@ -95,8 +95,11 @@ def test_a_word_that_is_near_nothing_gets_no_suggestion():
 def test_names_are_one_or_several_each_once():
     assert names("unet") == ("unet",)
     assert names(["unet", "cnn", "unet"]) == ("unet", "cnn")
-    with pytest.raises(ValueError, match="at least one name"):
-        names([])
+    for wrong in ([], 5, {"unet": 1}, None):
+        with pytest.raises(ValueError, match="must be one name or a list of names"):
+            names(wrong)
+    with pytest.raises(ValueError, match="must be text"):
+        names([["unet"]])
 
 
 def test_a_folder_name_can_not_leave_its_folder():
@@ -104,6 +107,9 @@ def test_a_folder_name_can_not_leave_its_folder():
     for wrong in ("..", ".hidden", "a/b", "a b", "", "-x", "a\n", None):
         with pytest.raises(ValueError, match="must be letters, digits"):
             folder_name(wrong)
+    assert folder_name("a" * 128)
+    with pytest.raises(ValueError, match="must be of at most 128 characters, not of 129"):
+        folder_name("a" * 129)
 
 
 def test_switches_and_texts_are_what_they_seem():
@@ -114,6 +120,20 @@ def test_switches_and_texts_are_what_they_seem():
         switch("yes")
     with pytest.raises(ValueError, match="must be text that is not empty"):
         text(" ")
+    for wrong in ("a\0b", "\udcff"):
+        with pytest.raises(ValueError, match="must be text in UTF-8 without null characters"):
+            text(wrong)
+
+
+def test_a_number_that_no_float_can_hold_is_refused():
+    with pytest.raises(ValueError, match="must be a number above 0"):
+        number(above=0)(10**400)
+
+
+def test_credentials_in_an_address_are_refused_and_not_repeated():
+    with pytest.raises(ValueError, match="is refused: an address must hold no credentials") as e:
+        text("s3://KEY:hidden-key@bucket/data.zip")
+    assert "hidden-key" not in str(e.value)
 
 
 def test_a_flag_is_the_name_with_hyphens():

@@ -69,6 +69,9 @@ def test_the_table_that_comes_with_the_project_has_both_prices():
         ("[T4]\nspot = 1", "must have on_demand = PRICE"),
         ("[T4]\non_demand = true", "must have on_demand = PRICE"),
         ("[T4]\non_demand = -1", "must have on_demand = PRICE"),
+        ("[T4]\non_demand = inf", "must have on_demand = PRICE"),
+        ("[T4]\non_demand = 0x" + "f" * 400, "must have on_demand = PRICE"),
+        ("T4 = " + "[" * 5000, "is not a TOML file"),
     ],
 )
 def test_a_file_that_is_no_table_of_prices_is_refused(tmp_path, content, said):

@@ -154,3 +154,20 @@ def test_a_download_that_fails_leaves_nothing_in_the_cache(s3_admin, tmp_path, m
 def test_fetching_what_is_not_there_names_it(s3_admin, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no object and no folder s3://sweeps/no"):
         fetch("s3://sweeps/none.zip", tmp_path / "cache")
+
+
+def test_a_password_in_the_services_address_is_refused_and_not_repeated(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hidden-key@127.0.0.1:9")
+    with pytest.raises(StorageError, match="must hold no credentials") as caught:
+        open_store("s3://sweeps/x").check_writable()
+    assert "hidden-key" not in str(caught.value)
+
+
+def test_an_object_whose_name_no_file_may_bear_is_not_copied(s3_admin, tmp_path):
+    remote = {"../x": ("hostile/../x", 1, "etag")}
+    with (
+        patch.object(S3Store, "_remote", lambda _: remote),
+        pytest.raises(StorageError, match=r"an object can't be downloaded.*'\.\./x'"),
+    ):
+        fetch("s3://sweeps/hostile", tmp_path / "cache")
+    assert list(tmp_path.rglob("*")) == []

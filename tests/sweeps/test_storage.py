@@ -1,12 +1,13 @@
 """Local folders and S3 prefixes keep one contract; S3 is a real service, not an imitation."""
 
+import contextlib
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweeps.storage import LocalStore, StorageError, fetch, open_store
+from sweeps.storage import LocalStore, StorageError, fetch, open_store, use_s3_endpoint
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -159,6 +160,11 @@ def test_an_s3_address_needs_a_bucket():
         open_store("s3:///prefix")
 
 
+def test_an_s3_address_can_not_leave_the_folder_that_it_is_copied_to():
+    with pytest.raises(StorageError, match=r"must be s3://bucket/prefix, not s3://bucket/a/\.\."):
+        open_store("s3://bucket/a/..")
+
+
 def test_a_local_path_is_used_where_it_is(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"zip")
 
@@ -166,3 +172,72 @@ def test_a_local_path_is_used_where_it_is(tmp_path):
     assert not (tmp_path / "cache").exists()
     with pytest.raises(FileNotFoundError, match=r"there is no file or folder .*none.zip"):
         fetch(tmp_path / "none.zip", tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://KEY:hidden-key@bucket/prefix",
+        "S3://KEY:hidden-key@bucket/prefix",
+        "s3:/KEY:hidden-key@bucket/prefix",
+        "s3://KEY:half/hidden-key@bucket/prefix",  # secret keys of Amazon's hold slashes
+        "s3://KEY:hidden-key/bucket",
+        "s3://hidden-key@bucket/prefix",
+        "https://user:hidden-key@host/data.zip",
+        "https://bucket.host/data.zip?X-Amz-Signature=hidden-key",
+        "s3://bucket/data.zip?AWSAccessKeyId=KEY&Signature=hidden-key",
+    ],
+)
+def test_an_address_with_credentials_is_refused_and_not_repeated(uri, tmp_path):
+    for use in (open_store, use_s3_endpoint, lambda uri: fetch(uri, tmp_path)):
+        with pytest.raises(StorageError, match=r"must hold no credentials.*AWS_PROFILE") as caught:
+            use(uri)
+        assert "hidden-key" not in str(caught.value)
+
+
+def test_an_endpoint_without_its_scheme_does_not_give_its_password_away():
+    with pytest.raises(StorageError, match="must hold no credentials") as caught:
+        use_s3_endpoint("user:hidden-key@host:8333")
+    assert "hidden-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/of@home/a:b", "s3://arn:aws:s3:us-west-2:123:accesspoint:x/prefix"]
+)
+def test_addresses_that_only_look_like_it_are_taken(uri):
+    assert open_store(uri).uri == uri
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space", "Zellkerne-\u00e4\u6838\U0001f52c", 'it\'s "quoted"', "-x", "%41;&#", "x" * 200],
+)
+def test_any_name_that_the_system_takes_is_a_folder(name, tmp_path):
+    store = open_store(tmp_path / name)
+    store.child("night").write_bytes("sweep.json", b"{}")
+
+    assert store.list() == ["night/sweep.json"]
+    assert store.uri == str(tmp_path / name)
+
+
+def test_relative_and_linked_folders_are_the_folders_that_they_mean(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with contextlib.chdir(tmp_path):
+        open_store("link").write_bytes("file", b"content")
+        assert open_store("./link/../real").read_bytes("file") == b"content"
+
+
+@pytest.mark.parametrize("make", [lambda path: path / ("x" * 300), lambda path: path / "loop"])
+def test_a_folder_that_no_system_takes_is_refused(make, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    store = open_store(make(tmp_path))
+
+    with pytest.raises(StorageError, match="can't be written"):
+        store.check_writable()
+    with pytest.raises((StorageError, FileNotFoundError), match=r"can't be read|there is no file"):
+        fetch(make(tmp_path), tmp_path / "cache")
+
+
+def test_a_home_folder_of_nobody_is_an_ordinary_name():
+    assert open_store("~nobody-of-that-name/x").uri == "~nobody-of-that-name/x"
