@@ -1,5 +1,6 @@
 """The report in a real browser: what people see, point at and click."""
 
+import json
 import os
 import re
 import shutil
@@ -282,3 +283,44 @@ def test_another_kind_of_file_is_refused(sweep_folder, ten_trials, capsys):
     assert "must name a file that ends in .html" in capsys.readouterr().err
     assert report.main([sweep_folder(ten_trials), "-o", "gs://bucket/report.html"]) == 2
     assert "local path or s3://" in capsys.readouterr().err
+
+
+RUN = "window.hacked = true"
+HOSTILE = (
+    f"</script><script>{RUN}</script>",
+    f"\"><img src=x onerror='{RUN}'>",
+    f'<a href="javascript:{RUN}">{{{{ 7 * 7 }}}} %{{x}}</a>',
+)
+
+
+@pytest.fixture(params=HOSTILE, ids=["script", "attribute", "link"])
+def hostile(request, ten_trials, epoch_record, gallery_record):
+    """A text that means harm, and rows of a sweep that say it wherever they can."""
+    text = request.param
+    names = {"sweep": text, "architecture": f"unet{text}"}
+    settings = json.dumps({text: text, "width": 1}, sort_keys=True, ensure_ascii=False)
+    told = {"worker": text, "device": text, "dataset": text, "hyperparameters": settings}
+    trials = [
+        replaced(trial, **names, **told, trial_id=f"{number}{text}", is_best=number == 1)
+        for number, trial in enumerate(ten_trials[:-1])
+    ]
+    failed = replaced(ten_trials[-1], **names, **told, trial_id=text, error=text)
+    epoch = epoch_record(**names, trial_id=f"1{text}")
+    place = gallery_record(**names, trial_id=f"1{text}", image=text, kind=text)
+    return text, [*trials, failed], [epoch], [place]
+
+
+def test_nothing_that_a_sweep_says_of_itself_runs(browser, sweep_folder, hostile, tmp_path):
+    text, trials, epochs, places = hostile
+    path = tmp_path / "r.html"
+    assert report.main([sweep_folder(trials, epochs, gallery=places), "-o", str(path)]) == 0
+
+    shown = Shown(browser, path)
+    shown.page.get_by_role("link", name=text).first.click()
+    assert text in shown.page.get_by_role("dialog").inner_text()
+    assert "hacked" not in shown.page.evaluate("Object.keys(window)")
+    assert shown.page.locator("script").count() == 3
+    assert (
+        shown.page.locator("[onerror], [href^='javascript'], [*|href^='javascript']").count() == 0
+    )
+    assert shown.complaints == []
