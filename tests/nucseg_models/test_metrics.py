@@ -188,6 +188,12 @@ def test_the_numbering_of_labels_does_not_matter(pair, true_names, predicted_nam
 
 
 @properties
+@given(label_pairs, st.sampled_from([np.flipud, np.fliplr, np.rot90, np.transpose]))
+def test_an_image_that_is_turned_over_scores_the_same(pair, turn):
+    assert metrics.score_image(*map(turn, pair)) == metrics.score_image(*pair)
+
+
+@properties
 @given(label_pairs)
 def test_only_aggregated_jaccard_tells_truth_from_prediction(pair):
     truth, predicted = pair

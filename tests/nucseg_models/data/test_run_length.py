@@ -33,6 +33,13 @@ def test_what_was_encoded_comes_back(labels):
         ).all()
 
 
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=12).filter(lambda gaps: sum(gaps) <= 30))
+def test_what_was_decoded_is_encoded_as_it_was(gaps):
+    starts, ends = np.cumsum(gaps)[: len(gaps) // 2 * 2].reshape(-1, 2).T
+    runs = " ".join(f"{s + 1} {e - s}" for s, e in zip(starts, ends, strict=True))
+    assert encode_runs(paint([decode_runs(runs, (5, 6))], (5, 6))) == [runs]
+
+
 @pytest.mark.parametrize(
     ("runs", "reason"),
     [
