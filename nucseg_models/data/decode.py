@@ -22,6 +22,8 @@ FORMATS = ("PNG", "TIFF", "BMP", "JPEG")
 # A page of 16,384 x 16,384 takes 7 GB while it is scaled from 16 bits in colour; a few hundred
 # bytes can claim more. A file may be a stack of many pages.
 MOST_PIXELS, MOST_SAMPLES = 1 << 28, 1 << 30
+# TIFFs may leave strips out; a large one with next to nothing in it is damaged, or a bomb.
+MOST_RATIO, LARGE_BYTES = 3000, 1 << 26
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Bit depth and colour type in a PNG's header: of these Pillow would keep the high byte alone,
@@ -130,6 +132,12 @@ def opened_by_tifffile(data: bytes, name: str) -> Iterator[tifffile.TiffFile]:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         for series in file.series:
             require_size(series.keyframe.imagelength, series.keyframe.imagewidth, name)
+        claimed = sum(int(s.size) * (s.dtype.itemsize if s.dtype else 1) for s in file.series)
+        if claimed > max(LARGE_BYTES, MOST_RATIO * len(data)):
+            raise DataError(
+                f"{name}: claims {claimed / 1e6:,.0f} MB of pixels in {len(data) / 1e3:,.1f} kB: "
+                "it is damaged; save it again"
+            )
         samples = sum(series.size for series in file.series)
         if samples > MOST_SAMPLES:
             raise DataError(

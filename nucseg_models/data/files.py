@@ -25,7 +25,10 @@ MOST_BYTES = 256 << 30
 MOST_RATIO, LARGE_BYTES = 200, 1 << 30
 # Of the methods that zipfile knows, these alone can be unpacked up to a given size and no further.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
+    *(RuntimeError, ValueError, OverflowError),
+)
 
 
 class Files(Protocol):
@@ -93,7 +96,7 @@ class ZipFiles:
             ) from error
         except OSError as error:
             raise DataError(f"{path}: can't be read ({error.strerror})") from error
-        members = [info for info in self._zip.infolist() if not info.is_dir()]
+        members = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
         _refuse_kinds(path, members)
         _refuse_sizes(path, members)
         # Some archivers of Windows write backslashes.

@@ -220,6 +220,11 @@ def test_a_stack_that_claims_too_many_values_is_refused(monkeypatch):
         decode.image(tiff(np.zeros((3, 8, 9), np.uint8), photometric="minisblack"), "a.tif")
 
 
+def test_a_tiff_that_claims_far_more_than_it_holds_is_refused_before_it_is_decoded():
+    with pytest.raises(DataError, match=r"^a.tif: claims 100 MB of pixels in 0.\d kB: it is dama"):
+        decode.image(tiff_of_size(10_000, 10_000), "a.tif")
+
+
 def test_an_image_without_pixels_is_refused():
     with pytest.raises(DataError, match=r"^a.png: can't be decoded|needs one or more"):
         decode.image(png_of_size(0, 5), "a.png")

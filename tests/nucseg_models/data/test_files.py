@@ -82,6 +82,14 @@ def test_a_damaged_member_is_refused_by_name(make, tmp_path):
         ZipFiles(path).read("a/images/a.png")
 
 
+def test_a_member_without_a_name_does_no_harm(tmp_path):
+    info = zipfile.ZipInfo()
+    info.filename = ""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, b"x")
+    assert ZipFiles(tmp_path / "a.zip").names == ("",)
+
+
 def test_a_folder_entry_of_a_zip_is_no_file(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.mkdir("a")
