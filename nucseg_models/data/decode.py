@@ -132,7 +132,7 @@ def opened_by_tifffile(data: bytes, name: str) -> Iterator[tifffile.TiffFile]:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         for series in file.series:
             require_size(series.keyframe.imagelength, series.keyframe.imagewidth, name)
-        claimed = sum(int(s.size) * (s.dtype.itemsize if s.dtype else 1) for s in file.series)
+        claimed = sum(map(_bytes_of, file.series))
         if claimed > max(LARGE_BYTES, MOST_RATIO * len(data)):
             raise DataError(
                 f"{name}: claims {claimed / 1e6:,.0f} MB of pixels in {len(data) / 1e3:,.1f} kB: "
@@ -145,6 +145,11 @@ def opened_by_tifffile(data: bytes, name: str) -> Iterator[tifffile.TiffFile]:
                 f"{MOST_SAMPLES / 1e6:,.0f} million: part it into several files"
             )
         yield file
+
+
+def _bytes_of(series: tifffile.TiffPageSeries) -> int:
+    """What pages of one kind take, unpacked; a byte a value where Pillow alone knows their type."""
+    return series.size * (1 if series.dtype is None else series.dtype.itemsize)
 
 
 @contextmanager
