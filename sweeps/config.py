@@ -56,13 +56,11 @@ class SweepConfig:
     ] = None
     time_budget: Annotated[
         float | None,
-        Option(
-            _WHAT,
-            optional(duration),
-            "TIME",
-            "wall time after which the search ends, as 30m, 2h, 1h30m, 900s or seconds",
-            "no limit",
-        ),
+        Option(_WHAT, optional(duration), "TIME", "when to end, as 30m, 1h30m or 900s", "no limit"),
+    ] = None
+    trial_timeout: Annotated[
+        float | None,
+        Option(_WHAT, optional(duration), "TIME", "longest that a trial may take", "no limit"),
     ] = None
     max_usd: Annotated[
         float | None,

@@ -106,10 +106,12 @@ class Recording(Callback):
         if name not in self._running:
             return
         figures = self._running[name].figures
-        if "error" in figures:
+        if figures.get("finished"):  # also where it took too long, but ended first
+            self._end(name, "completed")
+        elif "error" in figures:
             self._end(name, "failed", figures["error"])
         else:
-            self._end(name, "completed" if figures.get("finished") else "stopped")
+            self._end(name, "stopped")
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -119,20 +121,22 @@ class Recording(Callback):
         Where its machine was lost, Tune is made to forget that: it is no fault of the trial.
         """
         name, error = trial.config["trial"], last_error(trial)
-        if name in self._running:
+        if name in self._running:  # else its worker was lost before it had the trial
             self._running[name].see()
             self._running[name].lost += 1
-            what = "worker"
-            if error and is_lost_machine(error):
-                trial.run_metadata.num_failures -= 1
-                what = "machine"
-            self._progress.message(f"{name}: its {what} was lost, it will go on with another")
+        what = "worker"
+        if error and is_lost_machine(error):
+            trial.run_metadata.num_failures -= 1
+            what = "machine"
+        self._progress.message(f"{name}: its {what} was lost, it will go on with another")
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The worker was lost more often than is borne, out of memory for instance."""
         name, error = trial.config["trial"], last_error(trial)
+        if name not in self._running and not self._has_ended(name):
+            self.on_trial_start(iteration, trials, trial)  # no worker lived to have it
         if name in self._running:
             self._running[name].see()
             told = self._running[name].figures.get("error")
@@ -143,11 +147,24 @@ class Recording(Callback):
         """Trials that have begun, in this run or an earlier one, and not ended."""
         return [*self._waiting.values(), *(each.assignment for each in self._running.values())]
 
+    def seconds(self, trial: str) -> float:
+        """How long a trial that has not ended has held its devices until now."""
+        underway = self._running.get(trial)
+        if underway is None:  # no worker has had it yet
+            return self._earlier_seconds.get(trial, 0.0)
+        return underway.seconds + time.monotonic() - underway.since
+
     def device_seconds(self, trial: str) -> float:
         """What a running trial has cost until now."""
-        underway = self._running[trial]
-        seconds = underway.seconds + time.monotonic() - underway.since
-        return seconds * self._facts.devices_per_trial
+        return self.seconds(trial) * self._facts.devices_per_trial
+
+    def fail(self, trial: str, why: str) -> bool:
+        """Note why a running trial's worker is about to be killed; False where it told its end."""
+        figures = self._running[trial].figures
+        if "error" in figures or figures.get("finished"):
+            return False
+        figures["error"] = why
+        return True
 
     def usd(self) -> float:
         """What all trials have cost until now, as far as prices of their devices are known."""
@@ -167,6 +184,9 @@ class Recording(Callback):
         for name in list(self._running):
             self._running[name].see()
             self._end(name, "stopped")
+
+    def _has_ended(self, name: str) -> bool:
+        return any(row.trial_id == name for row in self._recorder.trials)
 
     def _keep_epoch(self, underway: Underway, figures: Mapping[str, Any]) -> None:
         """Make a row of an epoch, if the figures are one's and it has none yet."""

@@ -13,11 +13,13 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps import checkpoints
+from sweeps.actors import lost_workers_are_borne
 from sweeps.cluster import Bundle
 from sweeps.machines import Machines
 from sweeps.recording import Recording
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
+from sweeps.timeout import Timeout
 from sweeps.weights import Weights
 
 MAX_FAILURES = 3  # so often may a trial's own worker die, as when memory runs out
@@ -51,7 +53,7 @@ class Runner:
         deadline: float | None = None,
     ) -> None:
         """Run what `searcher` suggests, `trials` at most, until the deadline (UNIX time)."""
-        tune.Tuner(
+        tuner = tune.Tuner(
             tune.with_resources(self._trainable(), dict(self.resources)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
@@ -65,12 +67,14 @@ class Runner:
             run_config=tune.RunConfig(
                 name=checkpoints.next_run(self.sweep.store),
                 storage_path=f"{absolute(self.sweep.store)}/{checkpoints.FOLDER}",
-                callbacks=[self.recording, self._machines(trials)],
+                callbacks=[self.recording, self._machines(trials), *self._timeout()],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             ),
-        ).fit()
+        )
+        with lost_workers_are_borne():
+            tuner.fit()
 
     def _trainable(self) -> Any:
         """With the images and first weights: Ray brings them to each machine once."""
@@ -80,6 +84,10 @@ class Runner:
             validation=self.sweep.inputs.validation,
             weights=Weights.of(self.sweep.pretrained),
         )
+
+    def _timeout(self) -> list[Timeout]:
+        limit = self.sweep.config.trial_timeout
+        return [] if limit is None else [Timeout(limit, self.recording)]
 
     def _machines(self, trials: int) -> Machines:
         return Machines(self.resources, trials, self.sweep.config.concurrency, self.sweep.progress)

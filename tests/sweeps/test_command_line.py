@@ -32,7 +32,14 @@ def test_defaults_are_those_promised():
     assert (config.results, config.seed, config.cpus_per_trial) == ("results", 0, 1)
     assert (config.backend, config.pretrained) == ("tensorflow", "none")
     assert not config.resume
-    for unset in ("max_epochs", "time_budget", "image_size", "gpus_per_trial", "usd_per_hour"):
+    for unset in (
+        "max_epochs",
+        "time_budget",
+        "trial_timeout",
+        "image_size",
+        "gpus_per_trial",
+        "usd_per_hour",
+    ):
         assert getattr(config, unset) is None
 
 
@@ -40,7 +47,7 @@ def test_every_option_can_be_given(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")
     config = parsed(
         "--arch unet cnn --trials 3 --max-epochs 2 --time-budget 1h30m --image-size 128 "
-        "--confirm 3 --max-usd 9 --max-memory 4GB --max-seconds-per-image 0.5 "
+        "--trial-timeout 10m --confirm 3 --max-usd 9 --max-memory 4GB --max-seconds-per-image 0.5 "
         "--pretrained imagenet --data d --test-data t --skip-bad-images --sampler nsgaii "
         "--objective iou,device_seconds --warm-start results/a s3://b/c "
         "--scheduler hyperband --seed 7 --backend tensorflow --concurrency 2 --cpus-per-trial 0.5 "
@@ -56,6 +63,7 @@ def test_every_option_can_be_given(monkeypatch):
         "trials": 3,
         "max_epochs": 2,
         "time_budget": 5400.0,
+        "trial_timeout": 600.0,
         "max_usd": 9.0,
         "max_memory": 4e9,
         "max_seconds_per_image": 0.5,

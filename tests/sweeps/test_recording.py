@@ -255,6 +255,45 @@ def test_a_trial_whose_worker_was_lost_too_often_is_a_row_with_the_reason(desk):
     assert desk.running() == []
 
 
+def test_a_trial_whose_workers_all_died_as_they_started_is_a_row_with_the_reason(desk):
+    desk.tell("on_trial_recover", assigned(), error=ActorDiedError())
+    assert desk.recording.device_seconds("cnn-0000") == 0.0  # the study asks before the row
+    desk.tell("on_trial_error", assigned(), after=9, error=ActorDiedError())
+
+    (row,) = desk.recorder.trials
+    assert (row.status, row.epochs_run, row.device_seconds) == ("failed", 0, 0.0)
+    assert row.error.startswith("ActorDiedError: The actor died")
+    assert desk.running() == []
+    assert "cnn-0000: its worker was lost" in desk.lines.getvalue()
+
+
+def test_a_trial_that_is_about_to_be_ended_is_a_row_with_the_reason(desk):
+    desk.tell("on_trial_start", assigned())
+    assert desk.recording.fail("cnn-0000", "ran longer than --trial-timeout 5s")
+    desk.tell("on_trial_error", assigned(), error=ActorDiedError())
+
+    (row,) = desk.recorder.trials
+    assert (row.status, row.error) == ("failed", "ran longer than --trial-timeout 5s")
+
+
+def test_a_trial_that_ended_before_it_could_be_ended_keeps_its_own_end(desk):
+    for number, last in enumerate((FINAL, {"error": "ValueError: bad shape"})):
+        trial = assigned(number)
+        desk.tell("on_trial_start", trial)
+        desk.tell("on_trial_result", trial, result=epoch(1, 0.5) | last)
+        assert not desk.recording.fail(trial.trial, "too long")
+        desk.tell("on_trial_complete", trial)
+    late = assigned(2)
+    desk.tell("on_trial_start", late)
+    assert desk.recording.fail(late.trial, "too long")
+    desk.tell("on_trial_result", late, result=epoch(1, 0.5, **FINAL))
+    desk.tell("on_trial_complete", late)
+
+    found = [(row.status, row.error) for row in desk.recorder.trials]
+    done = ("completed", None)
+    assert found == [done, ("failed", "ValueError: bad shape"), done]
+
+
 def test_work_that_was_lost_and_repeated_is_counted_and_its_epochs_keep_their_first_row(desk):
     trial = assigned()
     desk.tell("on_trial_start", trial)
