@@ -43,11 +43,11 @@ def remove(store: Store) -> None:
 
 
 def _is_whole(store: Store, folder: str) -> bool:
-    """Whether all of it was written: its worker may have been lost meanwhile."""
+    """Whether all of it was written, and is as it was: its worker may have been lost meanwhile."""
     try:
         for name in (COUNTERS, CURVE):
             json.loads(store.read_bytes(f"{folder}/{name}"))
-        # A zip file's directory is at its end.
-        return zipfile.is_zipfile(io.BytesIO(store.read_bytes(f"{folder}/{STATE}")))
-    except (FileNotFoundError, ValueError):
+        with zipfile.ZipFile(io.BytesIO(store.read_bytes(f"{folder}/{STATE}"))) as state:
+            return state.testzip() is None
+    except (FileNotFoundError, ValueError, zipfile.BadZipFile):
         return False

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,8 +181,14 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A service that all tests share."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[S3Server]:
     """SeaweedFS on free ports of this machine, with a bucket called ``sweeps``."""
-    folder = tmp_path_factory.mktemp("seaweedfs")
     write_identities(folder / "s3.json")
     s3, master, volume, filer = free_ports(4)
     command = [

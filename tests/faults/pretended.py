@@ -4,7 +4,7 @@
 
 A trial's scores follow from its seed, so that one that went on from a checkpoint can be told from
 one that was not disturbed. FAULTS_LOG names a file that gets a line for each epoch that begins,
-FAULTS_SECONDS is how long one takes, FAULTS_HANG the trial that tells nothing for ever. At SIGUSR1
+FAULTS_SECONDS is how long one takes, FAULTS_HANG the trial that tells nothing for ever. At SIGUSR2
 the driver's clocks jump by FAULTS_JUMP seconds.
 """
 
@@ -128,7 +128,7 @@ def main(arguments):
     silence_ray()
     from sweeps import crowning, run, runner, search
 
-    signal.signal(signal.SIGUSR1, jump_clocks)
+    signal.signal(signal.SIGUSR2, jump_clocks)
     search.Runner = functools.partial(runner.Runner, trainable=train)
     crowning.crown = lambda *_: True
     return run.main(arguments)

@@ -59,6 +59,16 @@ def test_one_that_was_not_written_to_its_end_is_passed_over(store, lost):
     assert checkpoints.latest(store, "cnn-0000") == whole
 
 
+def test_one_of_which_a_byte_has_turned_is_passed_over(store):
+    whole = save(store, "0001", "cnn-0000", 3)
+    turned = store.folder / save(store, "0001", "cnn-0000", 4) / checkpoints.STATE
+    content = bytearray(turned.read_bytes())
+    content[len(content) // 2] ^= 255
+    turned.write_bytes(content)
+
+    assert checkpoints.latest(store, "cnn-0000") == whole
+
+
 def test_each_run_has_a_folder_of_its_own(store):
     assert checkpoints.next_run(store) == "0001"
     save(store, "0001", "cnn-0000", 0)
