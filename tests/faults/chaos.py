@@ -182,11 +182,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ.setdefault("NUCSEG_CACHE", f"{folder}/cache")
         on_s3 = any("S3" in drawn(seed) for seed in seeds)
-        with s3_service(Path(folder)) if on_s3 else nullcontext() as server:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                for outcome in pool.map(lambda seed: run(seed, server), seeds):
-                    print(outcome.told(), flush=True)
-                    outcomes.append(outcome)
+        service = s3_service(Path(folder)) if on_s3 else nullcontext()
+        with service as server, ThreadPoolExecutor(AT_ONCE) as pool:
+            for outcome in pool.map(lambda seed: run(seed, server), seeds):
+                print(outcome.told(), flush=True)
+                outcomes.append(outcome)
     print(text(outcomes))
     return 1 if any(each.broken for each in outcomes) else 0
 

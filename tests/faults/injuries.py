@@ -124,4 +124,5 @@ def mounted(folder: Path) -> bool:
 
 def unmount(folder: Path) -> None:
     """Give the small disk back."""
-    until(lambda: not subprocess.run(["umount", str(folder)], capture_output=True).returncode, 20)
+    command = ["umount", str(folder)]
+    until(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0, 20)

@@ -1,4 +1,4 @@
-"""Stands between a sweep and an S3 service that works, and has it seem gone, slow or out of order."""
+"""Stands between a sweep and an S3 service that works, and has it seem gone, slow or broken."""
 
 from __future__ import annotations
 

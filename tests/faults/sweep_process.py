@@ -1,4 +1,4 @@
-"""A short sweep as a process of its own, what it has begun and ended, and the promise's eyes on it."""
+"""A short sweep as a process of its own, what it has begun and ended, and a watch on its files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sweeps.storage import Store, StorageError
+from sweeps.storage import StorageError, Store
 
 PROJECT = Path(__file__).parents[2]
 TRIALS, EPOCHS = 5, 5
