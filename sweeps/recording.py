@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from ray.exceptions import RayTaskError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
@@ -128,7 +129,10 @@ class Recording(Callback):
         if error and is_lost_machine(error):
             trial.run_metadata.num_failures -= 1
             what = "machine"
-        self._progress.message(f"{name}: its {what} was lost, it will go on with another")
+        if isinstance(error, RayTaskError):  # it told of no failure of its own
+            self._progress.message(f"{name}: {reason(error)}; it will be tried again")
+        else:
+            self._progress.message(f"{name}: its {what} was lost, it will go on with another")
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

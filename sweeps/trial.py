@@ -30,13 +30,18 @@ WORKSHOP = Workshop()
 _prepared: set[int] = set()
 
 
+class UnstoredError(Exception):
+    """A checkpoint can't be stored, which is no fault of the trial: Tune may try it again."""
+
+
 def run_trial(
     config: dict[str, Any], *, train: Dataset, validation: Dataset, weights: Weights | None = None
 ) -> None:
     """Ray Tune's trainable. A failure is reported as a result with an `error`.
 
     Where training diverged, as some settings do, the worker stays warm. After any other failure it
-    is raised too, for Ray to end this process: what is left in it can't harm the next trial.
+    is raised too, for Ray to end this process: what is left in it can't harm the next trial. Where
+    a checkpoint can't be stored, that is only raised: the trial goes on from the one before.
     """
     assignment = Assignment.from_config(config)
     if not _prepared:
@@ -48,6 +53,8 @@ def run_trial(
             path = weights.placed(cache_root(None))
             assignment = replace(assignment, pretrained=str(path))
         _train_within_memory(assignment, train, validation)
+    except UnstoredError:
+        raise  # storage may be away for a while
     except Exception as error:  # whatever goes wrong in one trial must not end the sweep
         tune.report({"error": reason(error), "device": device.name()})
         if not isinstance(error, DivergedError):
@@ -173,4 +180,8 @@ def _report(run: TrainingRun, figures: dict[str, Any], curve: list[dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         run.save(Path(folder))
         (Path(folder) / CURVE).write_text(json.dumps(curve))
-        tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))
+        try:
+            tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))
+        except OSError as error:
+            why = f"the checkpoint of epoch {len(curve)} can't be stored: {error}"
+            raise UnstoredError(why) from error

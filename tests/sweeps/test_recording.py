@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, RayActorError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from rich.console import Console
 
 import nucseg_models
@@ -318,6 +318,15 @@ def test_a_lost_machine_does_not_count_as_a_failure_of_the_trial_but_a_dead_work
     assert desk.tell("on_trial_recover", assigned(), error=ActorDiedError()).num_failures == 1
     assert desk.tell("on_trial_recover", assigned(), error=lost).num_failures == 0
     assert "cnn-0000: its machine was lost" in desk.lines.getvalue()
+
+
+def test_a_checkpoint_that_could_not_be_stored_is_told_and_the_trial_goes_on(desk):
+    unstored = RayTaskError("train", "Traceback ...", OSError("No space left on device"))
+    desk.tell("on_trial_start", assigned())
+    desk.tell("on_trial_recover", assigned(), error=unstored)
+
+    assert desk.running() == ["cnn-0000"]
+    assert "cnn-0000: OSError: No space left on device; it will be tried" in desk.lines.getvalue()
 
 
 def test_running_json_holds_what_has_begun_and_not_ended(desk):

@@ -137,6 +137,17 @@ def test_a_trial_that_diverged_is_reported_and_its_worker_serves_the_next(sessio
     assert after["finished"]
 
 
+def test_where_a_checkpoint_cannot_be_stored_the_trial_is_left_to_be_tried_again(
+    session, monkeypatch
+):
+    def full(figures, checkpoint=None):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tune, "report", full)
+    with pytest.raises(trial.UnstoredError, match=r"epoch 1 can't be stored: .*No space left"):
+        run()
+
+
 def runs_out_of_memory_above(batch, monkeypatch):
     """There is no device here whose memory a test could fill: a step asks for too much of it."""
     whole = TrainingRun.epoch
