@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -68,10 +69,16 @@ class Scene:
 
     def corrupt_checkpoint(self) -> None:
         """The newest checkpoint of a trial that was cut off is cut short, or a byte of it turns."""
-        states = sorted(Path(self.sweep.results).glob("night/checkpoints/*/*/*/state.npz"))
-        if not states:
+        night = Path(self.sweep.results) / "night"
+        running = [config["trial"] for config in json.loads((night / "running.json").read_text())]
+        until(lambda: not self.sweep.processes("worker"), 30)  # each ends the epoch that it is in
+        states = sorted(night.glob("checkpoints/*/*/*/state.npz"))
+        newest = {state.parents[1].name: state for state in states}
+        cut_off = [newest[trial] for trial in running if trial in newest]
+        if not cut_off:
+            self.notes.append("no trial that was cut off had a checkpoint")
             return
-        path = self.random.choice(states)
+        path = self.random.choice(cut_off)
         content, place = bytearray(path.read_bytes()), self.random.randrange(200, 100_000)
         if self.random.random() < 0.5:
             path.write_bytes(content[:place])
