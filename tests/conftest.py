@@ -40,7 +40,6 @@ LONGEST = (
     *("test_resume.py", "test_run.py", "test_run_on_s3.py", "test_backends.py"),
     *("test_time_budget.py", "test_contract.py"),
 )
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
