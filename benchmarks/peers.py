@@ -231,16 +231,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tool", choices=TOOLS)
+    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS, help="ours is one")
+    parser.add_argument("--tool", choices=TOOLS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     asked = Asked(arguments.trials, arguments.epochs, arguments.seed)
     if arguments.tool:
         print(globals()[arguments.tool](asked))
         return
-    pace: dict[str, list[float]] = {tool: [] for tool in TOOLS}
+    pace: dict[str, list[float]] = {tool: [] for tool in arguments.tools}
     for number in range(arguments.rounds):
-        for tool in TOOLS:
+        for tool in arguments.tools:
             pace[tool].append(measure(tool, asked))
         print(f"round {number + 1} of {arguments.rounds} done", flush=True)
     for tool, found in pace.items():
