@@ -10,14 +10,15 @@ from sweeps.storage import open_store
 
 READERS, TRIALS = 8, 700  # of more than 500 trials the newest rows go to a file of their own
 READER = """
-import json, sys
+import json, sys, time
 import pyarrow.parquet as pq
 counts = []
 print("ready", flush=True)
 while not counts or counts[-1] < int(sys.argv[2]):
-    trials = pq.read_table(sys.argv[1])["trial_id"].to_pylist()
+    trials = pq.ParquetFile(sys.argv[1]).read()["trial_id"].to_pylist()  # opens it once
     assert len(set(trials)) == len(trials)
     counts.append(len(trials))
+    time.sleep(0.01)  # which leaves the writer some of a small machine
 print(json.dumps(counts))
 """
 

@@ -280,10 +280,12 @@ def test_what_can_not_be_done_is_one_sentence_and_exit_status_2(
 ):
     taken = tmp_path / "results" / "taken"
     taken.mkdir(parents=True)
-    (taken / "sweep.json").write_text('{"config": {"arch": ["cnn"]}}')
+    asked = {"arch": ["cnn"], "name": "taken"}
+    (taken / "sweep.json").write_text(json.dumps({"config": asked}))
     (taken / "summary.parquet").write_bytes(b"no table")
     nothing = {"sha256": "", "ids": []}
-    begun = {"config": {"arch": ["cnn"]}, "data": {"train": nothing, "validation": nothing}}
+    data = {"train": nothing, "validation": nothing}
+    begun = {"config": {**asked, "name": "other"}, "data": data}
     (tmp_path / "results" / "other").mkdir()
     (tmp_path / "results" / "other" / "sweep.json").write_text(json.dumps(begun))
     (tmp_path / "file").write_text("no folder")
