@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.inside:
         from sleeping import sweep
 
-        taken_here = sweep(arguments.inside, arguments.epochs, arguments.seconds)
+        taken_here, _ = sweep(arguments.inside, arguments.epochs, arguments.seconds)
         print(f"{arguments.inside} trials in seconds: {taken_here:.2f}")
         return
     ideal = arguments.trials / PLACES * arguments.epochs * arguments.seconds

@@ -7,8 +7,13 @@ import time
 from typing import Any
 
 
-def sweep(trials: int, epochs: int, seconds: float, cpus_per_trial: float = 1.0) -> float:
-    """Seconds of a sweep on the Ray that is there, or is started, with trials that sleep."""
+def sweep(
+    trials: int, epochs: int, seconds: float, cpus_per_trial: float = 1.0
+) -> tuple[float, list[float]]:
+    """A sweep on the Ray that is there, or is started, with trials that sleep.
+
+    Returns its seconds, and after how many each of its trials had ended, in order.
+    """
     from sweeps.quiet import silence_ray
 
     silence_ray()
@@ -53,14 +58,15 @@ def sweep(trials: int, epochs: int, seconds: float, cpus_per_trial: float = 1.0)
                 device_seconds=recording.device_seconds,
             )
             scheduler = SchedulerPerArchitecture("none", ["unet"], epochs)
-            started = time.perf_counter()
+            began, started = time.time(), time.perf_counter()
             Runner(asked, resources, recording, sleeping(epochs, seconds)).run(
                 search, scheduler, trials=trials
             )
             taken = time.perf_counter() - started
         assert len(asked.recorder.trials) == trials
         assert {row.status for row in asked.recorder.trials} == {"completed"}
-    return taken
+        ends = sorted(row.ended_at.timestamp() - began for row in asked.recorder.trials)
+    return taken, ends
 
 
 def sleeping(epochs: int, seconds: float) -> Any:

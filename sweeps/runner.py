@@ -17,6 +17,7 @@ from sweeps.actors import lost_workers_are_borne
 from sweeps.cluster import Bundle
 from sweeps.machines import Machines
 from sweeps.recording import Recording
+from sweeps.room import Room
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
 from sweeps.timeout import Timeout
@@ -53,13 +54,13 @@ class Runner:
         deadline: float | None = None,
     ) -> None:
         """Run what `searcher` suggests, `trials` at most, until the deadline (UNIX time)."""
+        room = Room(searcher, self.resources, self.sweep.config.concurrency)
         tuner = tune.Tuner(
             tune.with_resources(self._trainable(), dict(self.resources)),
             tune_config=tune.TuneConfig(
-                search_alg=searcher,
+                search_alg=room.searcher,
                 scheduler=scheduler,
                 num_samples=-1,
-                max_concurrent_trials=self.sweep.config.concurrency,
                 reuse_actors=True,
                 time_budget_s=None if deadline is None else max(1.0, deadline - time.time()),
                 trial_dirname_creator=lambda trial: str(trial.config["trial"]),
@@ -67,7 +68,7 @@ class Runner:
             run_config=tune.RunConfig(
                 name=checkpoints.next_run(self.sweep.store),
                 storage_path=f"{absolute(self.sweep.store)}/{checkpoints.FOLDER}",
-                callbacks=[self.recording, self._machines(trials), *self._timeout()],
+                callbacks=[self.recording, room, self._machines(trials), *self._timeout()],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),

@@ -74,10 +74,15 @@ class SchedulerPerArchitecture(TrialScheduler):
         self._of(trial).on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """A trial that has not begun, else one that its scheduler lets go on after a pause."""
-        for trial in tune_controller.get_trials():
-            if trial.status == Trial.PENDING:
-                return trial
+        """A trial that waits, else one that its scheduler lets go on after a pause.
+
+        A worker that is free takes one that lost its worker first, else the newest, whose own
+        worker is farthest from having started: it will no longer be needed.
+        """
+        trials = tune_controller.get_trials()
+        waiting = [trial for trial in reversed(trials) if trial.status == Trial.PENDING]
+        if waiting:  # of equals, max takes the first
+            return max(waiting, key=lambda trial: bool(trial.has_reported_at_least_once))
         for scheduler in self._schedulers.values():
             paused: Trial | None = scheduler.choose_trial_to_run(tune_controller)
             if paused is not None:

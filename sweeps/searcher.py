@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import optuna
@@ -55,13 +56,17 @@ class Running:
 
 @dataclass
 class Branch:
-    """One architecture's search: its study, what it is to try, and how far it has come."""
+    """One architecture's search: its study, what it is to try, and how far it has come.
+
+    begun: the trials' numbers. There may be gaps: with several at once a later one may begin first,
+    and what was chosen but had not begun when the driver died is chosen anew.
+    """
 
     architecture: Architecture
     study: optuna.Study
     space: dict[str, BaseDistribution]
     pinned: dict[str, Any]
-    begun: int
+    begun: set[int]
     waiting: list[Assignment]  # cut off in an earlier run: to be gone on with
 
 
@@ -114,13 +119,10 @@ class StudyPerArchitecture(Searcher):
         open_branches = [b for b in self._branches.values() if self._has_more(b)]
         if not open_branches:
             return Searcher.FINISHED
-        branch = min(open_branches, key=lambda b: (not b.waiting, b.begun))
+        branch = min(open_branches, key=lambda b: (not b.waiting, len(b.begun)))
         trial = branch.study.ask(fixed_distributions=branch.space)
-        if branch.waiting:
-            assignment = branch.waiting.pop(0)
-        else:
-            assignment = self._assign(branch, trial.params)
-            branch.begun += 1
+        cut_off = branch.waiting
+        assignment = cut_off.pop(0) if cut_off else self._assign(branch, trial.params)
         self._running[trial_id] = Running(branch, trial, assignment.trial)
         return assignment.to_config()
 
@@ -167,7 +169,7 @@ class StudyPerArchitecture(Searcher):
     def to_begin(self) -> int:
         """How many trials are left to begin, if there is time for all."""
         branches = self._branches.values()
-        return sum(self._config.trials - each.begun + len(each.waiting) for each in branches)
+        return sum(self._config.trials - len(each.begun) + len(each.waiting) for each in branches)
 
     def is_done(self) -> bool:
         """Whether every trial has ended, and none is left to begin."""
@@ -184,26 +186,28 @@ class StudyPerArchitecture(Searcher):
         """Nothing; see `save`."""
 
     def _has_more(self, branch: Branch) -> bool:
-        if not branch.waiting and branch.begun >= self._config.trials:
+        if not branch.waiting and len(branch.begun) >= self._config.trials:
             return False
         if self._all_is_spent():
             return False
-        if self._deadline is None or branch.begun == 0:
+        if self._deadline is None or not branch.begun:
             return True
         whole = self._deadline - self._begun_at
         return self._deadline - time.time() > LAST_SHARE * whole
 
     def _assign(self, branch: Branch, chosen: Mapping[str, Any]) -> Assignment:
         """The trial that a study's suggestion becomes."""
-        name = trial_name(branch.architecture.name, branch.begun)
+        number = next(n for n in count() if n not in branch.begun)
+        branch.begun.add(number)
+        name = trial_name(branch.architecture.name, number)
         accepts = branch.architecture.accepts_pretrained()
         return Assignment(
             trial=name,
             architecture=branch.architecture.name,
             hyperparameters={**chosen, **branch.pinned},
-            epochs=epochs_of(branch.architecture, branch.begun, self._config.max_epochs),
+            epochs=epochs_of(branch.architecture, number, self._config.max_epochs),
             seed=trial_seed(self._config.seed, name),
-            is_paper=branch.begun == 0,
+            is_paper=number == 0,
             threads=max(1, int(self._config.cpus_per_trial)),
             pretrained=self._pretrained if accepts else None,
             deadline=self._deadline,
@@ -243,9 +247,9 @@ class _Makings:
         ended, elsewhere = (_of(architecture, each) for each in (self.past, self.elsewhere))
         cut_off = [trial for trial in self.waiting if trial.architecture == architecture.name]
         names = [trial.trial for trial in ended] + [trial.trial for trial in cut_off]
-        begun = 1 + max(map(trial_number, names), default=-1)
+        begun = {trial_number(name) for name in names}
         # Seeded by how far it has come: a search that is resumed must not draw the same again.
-        seed = trial_seed(config.seed, f"{architecture.name} from {begun}")
+        seed = trial_seed(config.seed, f"{architecture.name} from {len(begun)}")
         study = optuna.create_study(
             directions=[OBJECTIVES[objective] for objective in config.objective],
             sampler=sampler(config, seed, space),
@@ -257,7 +261,7 @@ class _Makings:
         study.add_trials([trial for trial in told if trial])
         tried = [trial.hyperparameters for trial in elsewhere]
         untried = [start for start in architecture.starts if {**start, **pinned} not in tried]
-        starts = [architecture.paper, *untried][begun:]
+        starts = [s for n, s in enumerate([architecture.paper, *untried]) if n not in begun]
         for start in (*(trial.hyperparameters for trial in cut_off), *starts):
             study.enqueue_trial({name: start[name] for name in space})
         return Branch(architecture, study, space, pinned, begun, cut_off)

@@ -21,6 +21,7 @@ class Candidate:
     config: dict[str, Any]
     status: str = Trial.RUNNING
     is_saving: bool = False
+    has_reported_at_least_once: bool = False
 
 
 @dataclass
@@ -165,6 +166,17 @@ def test_a_trial_that_has_not_begun_goes_before_paused_ones():
     assert sweep.scheduler.choose_trial_to_run(sweep.controller) is pending
     pending.status = Trial.RUNNING
     assert sweep.scheduler.choose_trial_to_run(sweep.controller).status == Trial.PAUSED
+
+
+def test_a_free_worker_takes_the_newest_trial_but_first_one_that_had_begun():
+    sweep = Sweep("asha")
+    lost, older, newest = (sweep.begin(status=Trial.PENDING) for _ in range(3))
+    assert sweep.scheduler.choose_trial_to_run(sweep.controller) is newest
+
+    lost.has_reported_at_least_once = True
+    assert sweep.scheduler.choose_trial_to_run(sweep.controller) is lost
+    lost.status = newest.status = Trial.RUNNING
+    assert sweep.scheduler.choose_trial_to_run(sweep.controller) is older
 
 
 def test_a_lost_worker_is_passed_on_and_its_trial_can_begin_again():

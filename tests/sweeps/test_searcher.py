@@ -290,6 +290,15 @@ def test_a_resumed_search_does_not_try_the_papers_row_or_the_starts_again():
     assert found[0].hyperparameters not in [dict(CNN.paper), dict(CNN.starts[0])]
 
 
+def test_a_trial_that_had_not_begun_though_later_ones_had_is_begun_by_a_resumed_search():
+    found = suggestions(searcher(past=[past(0), past(2), past(3)], trials=5))
+    assert [each.trial for each in found] == ["cnn-0001", "cnn-0004"]
+    assert found[0].hyperparameters == dict(CNN.starts[0])
+
+    found = suggestions(searcher(past=[past(1)], trials=2))
+    assert [(each.trial, each.is_paper) for each in found] == [("cnn-0000", True)]
+
+
 def test_a_resumed_search_does_not_make_its_random_choices_again():
     once = suggestions(searcher(sampler="random", trials=8))
     ended = [
