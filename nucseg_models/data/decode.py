@@ -130,6 +130,7 @@ def _decode_tiff(data: bytes, name: str) -> NDArray[np.generic]:
 def opened_by_tifffile(data: bytes, name: str) -> Iterator[tifffile.TiffFile]:
     """A TIFF file whose pixels are not decoded yet; DataError for more than are read."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
+        _require_an_end(file, name)
         for series in file.series:
             require_size(series.keyframe.imagelength, series.keyframe.imagewidth, name)
         claimed = sum(map(_bytes_of, file.series))
@@ -145,6 +146,15 @@ def opened_by_tifffile(data: bytes, name: str) -> Iterator[tifffile.TiffFile]:
                 f"{MOST_SAMPLES / 1e6:,.0f} million: part it into several files"
             )
         yield file
+
+
+def _require_an_end(file: tifffile.TiffFile, name: str) -> None:
+    """DataError where a page names an earlier one as the next: tifffile would go round for ever."""
+    seen: set[int] = set()
+    for page in file.pages:
+        if page.offset in seen:
+            raise DataError(f"{name}: its pages go round in a circle: it is damaged; save it again")
+        seen.add(page.offset)
 
 
 def _bytes_of(series: tifffile.TiffPageSeries) -> int:

@@ -6,16 +6,13 @@
 import contextlib
 import io
 import warnings
-import zipfile
 from collections import Counter
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from analysis import load as analysis_load
 from analysis.load import AnalysisError
@@ -30,8 +27,8 @@ from sweeps.prices import Prices
 from sweeps.record import SUMMARY_FILE, TrialRecord, to_table
 from sweeps.recorder import Recorder
 from sweeps.storage import LocalStore, StorageError, fetch, open_store
+from tests.faults.whole import GREY, IMAGES, PRICES, RUN_LENGTHS, TOML, ZIP
 
-GREY = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
 many = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 fewer = settings(many, max_examples=120)
 
@@ -74,27 +71,6 @@ def damaged(draw, whole):
     return bytes(data[:end])
 
 
-def image_file(pixels, kind, **options):
-    stream = io.BytesIO()
-    if kind == "tiff":
-        tifffile.imwrite(stream, pixels, **options)
-    else:
-        Image.fromarray(pixels).save(stream, kind, **options)
-    return stream.getvalue()
-
-
-IMAGES = {
-    "a.png": image_file(GREY, "png"),
-    "16.png": image_file(GREY.astype(np.uint16) * 256, "png"),
-    "colour.png": image_file(np.stack([GREY] * 3, axis=-1), "png"),
-    "a.tif": image_file(GREY, "tiff"),
-    "packed.tif": image_file(np.stack([GREY] * 3), "tiff", compression="zlib"),
-    "float.tif": image_file(GREY.astype(np.float32), "tiff"),
-    "a.jpg": image_file(GREY, "jpeg"),
-    "a.bmp": image_file(GREY, "bmp"),
-}
-
-
 @many
 @given(st.sampled_from(sorted(IMAGES)).flatmap(lambda n: st.tuples(st.just(n), damaged(IMAGES[n]))))
 def test_a_damaged_image(tried, tmp_path, named):
@@ -115,22 +91,6 @@ def test_a_damaged_image(tried, tmp_path, named):
 def test_bytes_that_are_no_image(tried, name, data):
     with read_or_refused(tried, DataError):
         decode.image(data, name)
-
-
-def kaggle_zip():
-    """Two images with a mask each, in the layout of the competition."""
-    mask = np.zeros_like(GREY)
-    mask[2:6, 3:7] = 255
-    synthetic_images = synthetic(2, seed=0, sides=(48, 48)).images
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for number, pixels in enumerate(synthetic_images):
-            archive.writestr(f"{number}/images/{number}.png", image_file(pixels[:20, :24], "png"))
-            archive.writestr(f"{number}/masks/a.png", image_file(mask, "png"))
-    return stream.getvalue()
-
-
-ZIP = kaggle_zip()
 
 
 @many
@@ -154,7 +114,7 @@ def test_a_damaged_zip_as_data(tried, tmp_path, data):
 
 
 @many
-@given(damaged(b"ImageId,EncodedPixels,Height,Width,Usage\na,1 2 30 4,20,24,Public\nb,7 1,,,\n"))
+@given(damaged(RUN_LENGTHS))
 def test_a_damaged_table_of_run_lengths(tried, table):
     folders = {name: {"images": [f"{name}/images/{name}.png"]} for name in "ab"}
     with read_or_refused(tried, DataError):
@@ -172,11 +132,6 @@ def test_run_lengths_of_any_numbers_and_words(tried, runs):
         mask = run_length.decode_runs(runs, GREY.shape)
         assert mask.row + mask.pixels.shape[0] <= GREY.shape[0]
         assert mask.column + mask.pixels.shape[1] <= GREY.shape[1]
-
-
-TOML = b"""arch = ["unet"]\ntrials = 4\ntime-budget = "30m"\nmax_memory = "4GB"\nseed = 7
-warm-start = ["results/a"]\nobjective = "iou"\nquiet = true\nusd-per-hour = 0.5\nname = "night"\n"""
-PRICES = b'[T4]\non_demand = 0.5\nspot = 0.25\n["Tesla T4"]\non_demand = 1\nspot = 0.75\n'
 
 
 @many
