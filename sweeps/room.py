@@ -1,4 +1,4 @@
-"""As many trials begin as there is room for, all at once, and one more waits to come next."""
+"""As many trials begin as there is room for, all at once, and no trial is chosen before."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SECONDS = 2.0  # between two looks at the cluster
 class Room(Callback):
     """Keeps `searcher`, which Tune asks for trials, to those that have room.
 
-    Tune by itself starts one worker after another, each seconds long; and where it may start more
-    (`TUNE_MAX_PENDING_TRIALS_PG`), it asks for trials long before they can begin, of a sampler that
-    would have known more by then.
+    Tune by itself starts one worker after another, each seconds long, and always has one trial
+    more that waits; where it may start more (`TUNE_MAX_PENDING_TRIALS_PG`), as many wait. But a
+    trial that is chosen only when it can begin is chosen by a sampler that knows more.
     """
 
     def __init__(self, searcher: Searcher, bundle: Bundle, limit: int | None) -> None:
@@ -39,5 +39,5 @@ class Room(Callback):
             self._places = cluster.places(self._bundle, cluster.machines())
             self._next = time.monotonic() + SECONDS
         paused = sum(trial.status == Trial.PAUSED for trial in trials)
-        most = self._places + 1 + paused
+        most = max(1, self._places) + paused  # one waits for a first machine
         self.searcher.set_max_concurrency(min(most, self._limit or most))

@@ -76,8 +76,8 @@ class SchedulerPerArchitecture(TrialScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """A trial that waits, else one that its scheduler lets go on after a pause.
 
-        A worker that is free takes one that lost its worker first, else the newest, whose own
-        worker is farthest from having started: it will no longer be needed.
+        A worker that is free takes one that lost its worker first, else the newest: the others
+        have workers that are starting already.
         """
         trials = tune_controller.get_trials()
         waiting = [trial for trial in reversed(trials) if trial.status == Trial.PENDING]
