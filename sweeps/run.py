@@ -148,7 +148,7 @@ def _say_the_end(config: SweepConfig, store: Store, recorder: Recorder, *, whole
         print(
             "Stopped before the end. To go on:\n"
             f"python sweeps/run.py --resume --name {config.name} "
-            f"--results {shlex.quote(config.results)}"
+            + shlex.quote(f"--results={config.results}")  # which may begin with a dash
         )
         return INTERRUPTED
     return 0 if all(recorder.best(name) for name in config.arch) else FAILED

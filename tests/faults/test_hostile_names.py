@@ -43,14 +43,13 @@ def test_results_that_can_not_be_written_are_refused_in_a_sentence(
         assert "can't be" in line
 
 
-@pytest.mark.parametrize("folder", [*ODD, "relative/../folder"])
+@pytest.mark.parametrize("folder", [*ODD, "relative/../folder", "-x", "--resume"])
 def test_what_to_type_to_go_on_means_the_same_folder(folder, capsys):
     config = parse(asked(folder), ["unet"])
     store = open_store(config.results).child(config.name)
     run._say_the_end(config, store, Recorder(store), whole=False)
     *_, line = capsys.readouterr().out.splitlines()
-    words = shlex.split(line)
-    assert words[words.index("--results") + 1] == folder
+    assert shlex.split(line)[-1] == f"--results={folder}"
 
 
 def test_a_sweep_is_known_again_through_a_link(tmp_path, capsys):

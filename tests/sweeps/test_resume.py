@@ -36,7 +36,7 @@ def test_a_sweep_goes_on_after_ctrl_c_lost_workers_and_the_loss_of_its_driver(la
     assert first.status(60) == 130
     assert first.left() == []
     screen = first.printed().replace("\r", "")
-    assert "To go on:\npython sweeps/run.py --resume --name night --results results" in screen
+    assert "To go on:\npython sweeps/run.py --resume --name night --results=results" in screen
     assert "Traceback" not in screen
     cut_off, earlier = running(folder), rows(folder, "curves.parquet")
     assert "cnn-0000" in cut_off
