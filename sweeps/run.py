@@ -77,6 +77,7 @@ def _check_images(config: SweepConfig, store: Store, inputs: Inputs) -> None:
 
 def _run_alone(sweep: Sweep) -> int:
     """The sweep, which no other driver runs; the exit status."""
+    sweep.store.tidy()
     whole = _search(sweep)
     return _say_the_end(sweep.config, sweep.store, sweep.recorder, whole=whole)
 

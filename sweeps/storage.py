@@ -79,6 +79,9 @@ class Store(ABC):
     def delete(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
 
+    def tidy(self) -> None:  # noqa: B027 - most kinds of storage have nothing to do
+        """Remove what a writer that was killed left half written; only where no other writes."""
+
     def check_writable(self) -> None:
         """Write, read and remove a small file; raise StorageError where that can't be done."""
         name = f".write-test-{uuid.uuid4().hex}"
@@ -226,6 +229,11 @@ class LocalStore(Store):
         files = (path for path in self.folder.rglob("*") if path.is_file())
         names = (path.relative_to(self.folder).as_posix() for path in files)
         return sorted(n for n in names if n.startswith(prefix) and not n.endswith(_UNFINISHED))
+
+    def tidy(self) -> None:
+        for path in self.folder.rglob(f".*{_UNFINISHED}"):
+            with suppress(OSError):  # no more than a nuisance
+                path.unlink()
 
     def delete(self, name: str) -> None:
         path = self.folder / checked_name(name)

@@ -134,6 +134,16 @@ def test_files_being_written_are_not_listed(tmp_path):
     assert store.list() == ["file"]
 
 
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(store, tmp_path):
+    store.write_bytes("below/file", b"whole")
+    if isinstance(store, LocalStore):
+        (store.folder / "below" / ".file.0123.unfinished").write_bytes(b"ha")
+    store.tidy()
+
+    assert store.list() == ["below/file"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] in ([], ["file"])
+
+
 def test_a_folder_that_can_not_be_made_fails_the_check(tmp_path):
     (tmp_path / "results").write_text("a file, not a folder")
 
