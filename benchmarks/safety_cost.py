@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import nucseg_models
@@ -42,9 +43,8 @@ def main() -> None:
 
 def measure(recorder: Recorder, trial: TrialRecord) -> None:
     """Print the shares of one trial's epochs."""
-    epoch = statistics.median(
-        row.seconds for row in recorder.curves if row.trial_id == trial.trial_id
-    )
+    ends = sorted(row.seconds for row in recorder.curves if row.trial_id == trial.trial_id)
+    epoch = statistics.median(end - begin for begin, end in pairwise([0.0, *ends]))
     saving, row = _saving_seconds(trial), _row_seconds(trial)
     share = (saving + row / max(1, trial.epochs_run)) / epoch
     print(
