@@ -29,6 +29,9 @@ from sweeps.winner_record import GalleryRecord, ImageRecord
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# Several test processes share the cores: more threads in each would only wait for one another.
+for threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 # No deadline: the machine that runs the tests may be busy with others.
 settings.register_profile("suite", deadline=None, derandomize=True)
