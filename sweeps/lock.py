@@ -19,6 +19,8 @@ from sweeps.storage import StorageError, Store
 FILE = "driver.json"
 BEAT = 5.0  # seconds between two signs of life
 PATIENCE = 30.0  # without any, a driver of another machine is taken for dead
+TAKEN_OVER = "another driver has taken this sweep over: this one stops"
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while a laptop sleeps
 
 
 class Lock:
@@ -38,6 +40,7 @@ class Lock:
             "began": _began(os.getpid()),
         }
         self._beats = 0
+        self._held_at = 0.0  # when the mark was last seen to be this driver's
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -48,14 +51,31 @@ class Lock:
                 break
             except FileExistsError:
                 self._bury()
+        self._held_at = _now()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        if self._holder().get("token") == self._mine["token"]:
+        if self._is_mine():
             self._store.delete(FILE)
+
+    def check(self) -> None:
+        """StorageError where another driver has taken over.
+
+        To be asked before each write: this process may have been stopped, or cut off, for so long
+        that it was taken for dead. Storage is asked only where that can be.
+        """
+        if _now() - self._held_at > PATIENCE / 2 and not self._is_mine():
+            raise StorageError(TAKEN_OVER)
+
+    def _is_mine(self) -> bool:
+        now = _now()
+        mine = bool(self._holder().get("token") == self._mine["token"])
+        if mine:
+            self._held_at = now
+        return mine
 
     def _bury(self) -> None:
         """Remove a dead driver's mark; ConfigError where it lives."""
@@ -97,13 +117,17 @@ class Lock:
         while not self._over.wait(BEAT):
             self._beats += 1
             try:
-                if self._holder().get("token") != self._mine["token"]:
-                    self._say("another driver has taken this sweep over: this one stops")
+                if not self._is_mine():
+                    self._say(TAKEN_OVER)
                     _thread.interrupt_main()
                     return
                 self._store.write_bytes(FILE, self._content())
             except StorageError:
                 continue  # storage may be away for a while
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
 
 
 def _machine() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -75,9 +76,16 @@ class Machines(Callback):
         self._ask(0)
 
     def _tell(self, there: list[Bundle]) -> None:
-        if len(there) != self._seen:
+        before, self._seen = self._seen, len(there)
+        if before != self._seen:
             self._progress.message(self._described(there))
-        self._seen = len(there)
+        if before and not there:
+            self._stop()
+
+    def _stop(self) -> None:
+        """What can't come back is not waited for: even this machine's own part of Ray is gone."""
+        self._progress.message("Ray has lost every machine, this one too: the sweep stops")
+        signal.raise_signal(signal.SIGINT)  # Tune then stops in order
 
     def _described(self, there: list[Bundle]) -> str:
         cores, gpus = (int(sum(each.get(name, 0) for each in there)) for name in ("CPU", "GPU"))

@@ -5,7 +5,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -77,13 +77,20 @@ class Recorder:
     `store` is the sweep's folder (``<results>/<name>``). `curve_seconds` is how long rows of curves
     may wait for their file while no trial ends. All methods may be called from several threads.
     Where storage fails, StorageError is raised and the rows are kept: the next write has them.
-    `objective`: what trials compete by, as in ``--objective``.
+    `objective`: what trials compete by, as in ``--objective``. `check` comes before each write, and
+    raises StorageError where this driver must write no more.
     """
 
     def __init__(
-        self, store: Store, *, objective: Sequence[str] = ("iou",), curve_seconds: float = 30.0
+        self,
+        store: Store,
+        *,
+        objective: Sequence[str] = ("iou",),
+        curve_seconds: float = 30.0,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self.check = check
         self._objective = objective
         self._curve_seconds = curve_seconds
         self._lock = threading.RLock()
@@ -98,13 +105,13 @@ class Recorder:
 
     @classmethod
     def resumed(
-        cls, store: Store, *, objective: Sequence[str] = ("iou",), curve_seconds: float = 30.0
+        cls, store: Store, *, objective: Sequence[str] = ("iou",), **settings: Any
     ) -> "Recorder":
         """A recorder that goes on with the rows that the store holds, if any.
 
         Raises ValueError, naming the file, where one is no table of this version.
         """
-        recorder = cls(store, objective=objective, curve_seconds=curve_seconds)
+        recorder = cls(store, objective=objective, **settings)
         summary = _read(TrialRecord, store, SUMMARY_FILE)
         recorder._trials = {_key(trial): trial for trial in from_table(TrialRecord, summary)}
         recorder._summary = _Rows(TrialRecord, summary)
@@ -189,14 +196,14 @@ class Recorder:
     ) -> None:
         earlier = from_table(row_type, _read(row_type, self._store, name))
         kept: list[_Winner] = [row for row in earlier if row.architecture != architecture]
-        _write(self._store, name, to_table(row_type, [*kept, *rows]))
+        self._write(name, to_table(row_type, [*kept, *rows]))
 
     def flush(self) -> None:
         """Store all that is known, as after a StorageError, or at the end of a sweep."""
         with self._lock:
             begun = time.monotonic()
             self._write_curves()
-            _write(self._store, SUMMARY_FILE, self._summary.table())
+            self._write(SUMMARY_FILE, self._summary.table())
             if self._has_pending:
                 for name in (SUMMARY_FILE, CURVES_FILE):
                     self._store.delete(_pending(name))
@@ -214,8 +221,8 @@ class Recorder:
             return
         self._has_pending = True
         # Curves first: a row in the summary then always has its curve, whenever the power fails.
-        _write(self._store, _pending(CURVES_FILE), self._new[1].table())
-        _write(self._store, _pending(SUMMARY_FILE), self._new[0].table())
+        self._write(_pending(CURVES_FILE), self._new[1].table())
+        self._write(_pending(SUMMARY_FILE), self._new[0].table())
 
     def _put_with_winners(self, record: TrialRecord) -> None:
         """Take a row in, and mark its architecture's winners."""
@@ -254,20 +261,20 @@ class Recorder:
         self._trials[key] = record
 
     def _write_curves(self) -> None:
-        _write(self._store, CURVES_FILE, self._curves.table())
+        self._write(CURVES_FILE, self._curves.table())
         self._curves_written = time.monotonic()
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        """Write a table as a Parquet file."""
+        file = io.BytesIO()
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        self.check()
+        self._store.write_bytes(name, file.getvalue())
 
 
 def _pending(name: str) -> str:
     """The file of rows that came since all were written."""
     return f"pending-{name}"
-
-
-def _write(store: Store, name: str, table: pa.Table) -> None:
-    """Write a table as a Parquet file."""
-    file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-    store.write_bytes(name, file.getvalue())
 
 
 def _read(row_type: type[Checked], store: Store, name: str) -> pa.Table:
@@ -280,4 +287,7 @@ def _read(row_type: type[Checked], store: Store, name: str) -> pa.Table:
     except StorageError:
         raise  # nothing is wrong with the file
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise ValueError(f"{store.uri}/{name} can't be read: {error}") from error
+        raise ValueError(
+            f"{store.uri}/{name} can't be read ({error}): put a whole copy in its place, or begin "
+            "a sweep of another name"
+        ) from error

@@ -210,6 +210,7 @@ class Recording(Callback):
     def _write_running(self) -> None:
         configs = [each.to_config() for each in self.unended()]
         with self._stored():
+            self._recorder.check()
             self._store.write_bytes(RUNNING_FILE, json.dumps(configs, indent=1).encode())
 
     @contextmanager

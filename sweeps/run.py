@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,15 +54,15 @@ def _run(config: SweepConfig) -> int:
     if config.resume:
         _check_images(config, store, inputs)
 
-    def sweep() -> Sweep:
-        recorder = _recorder(config, store)
+    def sweep(check: Callable[[], None] = lambda: None) -> Sweep:
+        recorder = _recorder(config, store, check)
         progress = _progress(config, recorder)
         return Sweep(config, inputs, store, recorder, progress, pretrained, started)
 
     if config.plan:
         return _plan(sweep())
-    with Lock(store, lambda text: print(f"sweeps/run.py: {text}", file=sys.stderr)):
-        return _run_alone(sweep())
+    with Lock(store, lambda text: print(f"sweeps/run.py: {text}", file=sys.stderr)) as lock:
+        return _run_alone(sweep(lock.check))
 
 
 def _check_images(config: SweepConfig, store: Store, inputs: Inputs) -> None:
@@ -107,10 +108,10 @@ def _plan(sweep: Sweep) -> int:
     return 0
 
 
-def _recorder(config: SweepConfig, store: Store) -> Recorder:
+def _recorder(config: SweepConfig, store: Store, check: Callable[[], None]) -> Recorder:
     """A recorder that goes on from what is stored, if anything is."""
     try:
-        return Recorder.resumed(store, objective=config.objective)
+        return Recorder.resumed(store, objective=config.objective, check=check)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

@@ -20,6 +20,7 @@ from nucseg_models.evaluation import Evaluation
 from nucseg_models.metrics import PixelScores
 from nucseg_models.training import DivergedError, EpochReport, TrainingRun
 from nucseg_models.workshop import Workshop
+from sweeps import handover
 from sweeps.assignment import Assignment
 from sweeps.checkpoints import CURVE
 from sweeps.failure import is_out_of_memory, reason
@@ -30,10 +31,6 @@ WORKSHOP = Workshop()
 _prepared: set[int] = set()
 
 
-class UnstoredError(Exception):
-    """A checkpoint can't be stored, which is no fault of the trial: Tune may try it again."""
-
-
 def run_trial(
     config: dict[str, Any], *, train: Dataset, validation: Dataset, weights: Weights | None = None
 ) -> None:
@@ -41,7 +38,7 @@ def run_trial(
 
     Where training diverged, as some settings do, the worker stays warm. After any other failure it
     is raised too, for Ray to end this process: what is left in it can't harm the next trial. Where
-    a checkpoint can't be stored, that is only raised: the trial goes on from the one before.
+    storage stays away, that is only raised: the trial goes on from the last stored checkpoint.
     """
     assignment = Assignment.from_config(config)
     if not _prepared:
@@ -53,8 +50,8 @@ def run_trial(
             path = weights.placed(cache_root(None))
             assignment = replace(assignment, pretrained=str(path))
         _train_within_memory(assignment, train, validation)
-    except UnstoredError:
-        raise  # storage may be away for a while
+    except handover.UnstoredError:
+        raise  # storage may come back
     except Exception as error:  # whatever goes wrong in one trial must not end the sweep
         tune.report({"error": reason(error), "device": device.name()})
         if not isinstance(error, DivergedError):
@@ -117,12 +114,9 @@ def _restore(run: TrainingRun, assignment: Assignment) -> list[dict[str, Any]]:
 
     Returns the figures of the epochs before: the driver may have missed some as it was cut off.
     """
-    checkpoint = tune.get_checkpoint()
-    if checkpoint is None and assignment.checkpoint:
-        checkpoint = tune.Checkpoint(assignment.checkpoint)
-    if checkpoint is None:
-        return []
-    with checkpoint.as_directory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        if not handover.take_up(assignment.checkpoint, Path(folder)):
+            return []
         run.load(Path(folder))
         curve: list[dict[str, Any]] = json.loads((Path(folder) / CURVE).read_text())
     return curve
@@ -180,8 +174,4 @@ def _report(run: TrainingRun, figures: dict[str, Any], curve: list[dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         run.save(Path(folder))
         (Path(folder) / CURVE).write_text(json.dumps(curve))
-        try:
-            tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))
-        except OSError as error:
-            why = f"the checkpoint of epoch {len(curve)} can't be stored: {error}"
-            raise UnstoredError(why) from error
+        handover.report(figures, Path(folder))

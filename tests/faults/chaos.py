@@ -34,6 +34,12 @@ from sweeps.storage import Store, open_store
 from tests.conftest import S3Server, seaweedfs
 
 AT_ONCE = 2  # sweeps
+# Ray takes a machine for dead after these, not after a minute.
+HEARTBEAT = {
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
 PATIENCE = 120.0  # seconds, after a fault, for a driver to end or be taken for hung
 
 
@@ -76,11 +82,13 @@ def run(seed: int, server: S3Server | None) -> Outcome:
         results = f"s3://sweeps/{folder.name}" if proxy else str(folder / "results")
         where = {"AWS_ENDPOINT_URL": proxy.endpoint} if proxy else {}
         jump = {"FAULTS_JUMP": str(chance.choice([-3600, 3600]))}
+        beats = HEARTBEAT if "heartbeat" in outcome.fault else {}
         disk = small_disk(folder, outcome) if "disk" in outcome.fault else nullcontext()
         with disk:
-            sweep = Sweep(folder, results, {**where, **jump})
+            sweep = Sweep(folder, results, {**where, **jump, **beats})
+            watch = Watch(open_store(f"{results}/night"))
             try:
-                _disturb(Scene(sweep, chance, proxy, outcome.notes), outcome)
+                _disturb(Scene(sweep, watch, chance, proxy, outcome.notes), outcome)
             finally:
                 sweep.end()
     return outcome
@@ -98,8 +106,8 @@ def small_disk(folder: Path, outcome: Outcome) -> Iterator[None]:
 
 
 def _disturb(scene: Scene, outcome: Outcome) -> None:
-    sweep, store = scene.sweep, open_store(f"{scene.sweep.results}/night")
-    watch, moment = Watch(store), scene.random.randrange(2, TRIALS * EPOCHS - 4)
+    sweep, watch, store = scene.sweep, scene.watch, open_store(f"{scene.sweep.results}/night")
+    moment = scene.random.randrange(2, TRIALS * EPOCHS - 4)
     sweep.process = sweep.start()
     if not until(lambda: len(sweep.begun()) >= moment or sweep.process.poll() is not None, 180):
         outcome.broken.append("it did not begin")
@@ -134,7 +142,8 @@ def _go_on(sweep: Sweep, outcome: Outcome) -> float | None:
 
 def _judge(sweep: Sweep, store: Store, watch: Watch, outcome: Outcome) -> None:
     no_place = "disk" in outcome.fault or "S3" in outcome.fault
-    losses = EPOCHS if "corrupt" in outcome.fault else 1
+    # Of a driver that slept, the workers train on, beside those of the one that took over.
+    losses = EPOCHS if "corrupt" in outcome.fault or "another" in outcome.fault else 1
     outcome.broken += [note for note in outcome.notes if note.startswith("BROKEN")]
     outcome.broken += promises.broken(sweep, store, watch, may_fail=no_place, losses=losses)
     if outcome.broken:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3_proxy import Proxy
-from sweep_process import Sweep, until
+from sweep_process import Sweep, Watch, until
 
 DISK = "12m"
 
@@ -24,6 +24,7 @@ class Scene:
     """What a fault is done to; draws are repeatable by the run's seed. proxy: of sweeps on S3."""
 
     sweep: Sweep
+    watch: Watch
     random: random.Random
     proxy: Proxy | None
     notes: list[str]
@@ -51,6 +52,12 @@ class Scene:
         """Nobody may go on with a sweep whose driver only sleeps."""
         if self.sweep.start("--resume").wait(timeout=120) != 2:
             self.notes.append("BROKEN a second driver was not refused")
+
+    def second_takes_over(self) -> None:
+        """To a driver of another machine, one that only sleeps is dead after half a minute."""
+        second = self.sweep.start("--resume", machine="another")
+        if second.wait(timeout=180) != 0:
+            self.notes.append(f"BROKEN the second driver ended with {second.returncode}")
 
     def s3(self, mode: str, seconds: float) -> None:
         """The service misbehaves for some seconds."""
@@ -86,6 +93,22 @@ class Scene:
             content[place] ^= 255
             path.write_bytes(content)
 
+    def cut_summary(self) -> None:
+        """What another program damages is refused, and whole again it is gone on with."""
+        path = Path(self.sweep.results) / "night" / "summary.parquet"
+        if not path.exists():
+            self.notes.append("no trial had ended")
+            return
+        whole = path.read_bytes()
+        cut = whole[: self.random.randrange(len(whole))]
+        with self.watch.resting():
+            path.write_bytes(cut)
+            refused = self.sweep.start("--resume").wait(timeout=120) == 2
+            untouched = path.read_bytes() == cut
+            path.write_bytes(whole)
+        if not (refused and untouched and "can't be read" in self.sweep.printed()):
+            self.notes.append("BROKEN a summary that was cut short was not refused")
+
     def leave_half_a_file(self) -> None:
         """What a driver leaves that is killed while it writes."""
         folder = Path(self.sweep.results) / "night"
@@ -111,12 +134,17 @@ FAULTS: dict[str, Callable[[Scene], None]] = {
     "driver stopped for 3-10 s": lambda s: s.stop(
         "driver", s.random.uniform(3, 10), s.second_is_refused
     ),
+    "driver stopped for 40 s, another machine's goes on": lambda s: s.stop(
+        "driver", 0, s.second_takes_over
+    ),
     "worker stopped for 3-10 s": lambda s: s.stop("worker", s.random.uniform(3, 10)),
+    "raylet stopped beyond the heartbeat": lambda s: s.stop("raylet", 15),
     "disk full for 2-6 s": lambda s: s.fill_disk(s.random.uniform(2, 6)),
     "S3 gone for 5-20 s": lambda s: s.s3("gone", s.random.uniform(5, 20)),
     "S3 slow for 10 s": lambda s: s.s3("slow", 10),
     "S3: a third fails for 10 s": lambda s: s.s3("errors", 10),
     "driver killed, checkpoint corrupt": lambda s: _kill_and(s, s.corrupt_checkpoint),
+    "driver killed, summary cut short": lambda s: _kill_and(s, s.cut_summary),
     "driver killed, half a file left": lambda s: _kill_and(s, s.leave_half_a_file),
     "clock steps by an hour": lambda s: s.step_clock(),
 }

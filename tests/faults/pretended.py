@@ -4,8 +4,9 @@
 
 A trial's scores follow from its seed, so that one that went on from a checkpoint can be told from
 one that was not disturbed. FAULTS_LOG names a file that gets a line for each epoch that begins,
-FAULTS_SECONDS is how long one takes, FAULTS_HANG the trial that tells nothing for ever. At SIGUSR2
-the driver's clocks jump by FAULTS_JUMP seconds.
+FAULTS_SECONDS is how long one takes, FAULTS_HANG the trial that tells nothing for ever,
+FAULTS_MACHINE another machine than this one, for the driver to be of. At SIGUSR2 its clocks jump by
+FAULTS_JUMP seconds.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from datetime import datetime, timedelta
 
 def train(config, **_):
     """A trainable that reports and checkpoints as sweeps/trial.py does."""
-    from ray import tune
-
     curve = restored(config["checkpoint"])
     earlier = curve[:]
     seconds = float(os.environ.get("FAULTS_SECONDS", "0.3"))
@@ -34,7 +33,7 @@ def train(config, **_):
         whole = len(curve) >= config["epochs"]
         final = ending(curve) if whole else {}
         last = curve[-1] if epoch <= config["epochs"] else {"device": "none"}
-        report(tune, {**last, **final, "earlier": earlier}, curve)
+        report({**last, **final, "earlier": earlier}, curve)
         earlier = []
         if whole:
             return
@@ -43,17 +42,16 @@ def train(config, **_):
 def restored(resumed_from):
     """The figures of the epochs before, from Tune's checkpoint or that of the sweep's."""
     import json
+    import tempfile
     from pathlib import Path
 
     import numpy as np
-    from ray import tune
 
-    checkpoint = tune.get_checkpoint()
-    if checkpoint is None and resumed_from:
-        checkpoint = tune.Checkpoint(resumed_from)
-    if checkpoint is None:
-        return []
-    with checkpoint.as_directory() as folder:
+    from sweeps import handover
+
+    with tempfile.TemporaryDirectory() as folder:
+        if not handover.take_up(resumed_from, Path(folder)):
+            return []
         curve = json.loads((Path(folder) / "curve.json").read_text())
         with np.load(Path(folder) / "state.npz") as state:
             if state["scores"].tolist() != [row["val_iou"] for row in curve]:
@@ -89,7 +87,7 @@ def ending(curve):
     return {"finished": True, "final_iou": max(scores), "train_iou": sum(scores) / len(scores)}
 
 
-def report(tune, told, curve):
+def report(told, curve):
     """Tell the driver, with a checkpoint of some size."""
     import json
     import tempfile
@@ -97,12 +95,14 @@ def report(tune, told, curve):
 
     import numpy as np
 
+    from sweeps import handover
+
     with tempfile.TemporaryDirectory() as folder:
         scores = [row["val_iou"] for row in curve]
         np.savez(Path(folder) / "state.npz", scores=scores, weights=np.zeros(50_000, np.float32))
         (Path(folder) / "counters.json").write_text(json.dumps({"epoch": len(curve)}))
         (Path(folder) / "curve.json").write_text(json.dumps(curve))
-        tune.report(told, checkpoint=tune.Checkpoint.from_directory(folder))
+        handover.report(told, Path(folder))
 
 
 def jump_clocks(*_):
@@ -126,8 +126,10 @@ def main(arguments):
     from sweeps.quiet import silence_ray
 
     silence_ray()
-    from sweeps import crowning, run, runner, search
+    from sweeps import crowning, lock, run, runner, search
 
+    if machine := os.environ.get("FAULTS_MACHINE"):
+        lock._machine = lambda: machine
     signal.signal(signal.SIGUSR2, jump_clocks)
     search.Runner = functools.partial(runner.Runner, trainable=train)
     crowning.crown = lambda *_: True

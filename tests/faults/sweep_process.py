@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -42,8 +43,8 @@ class Sweep:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin it, or go on with it by ``--resume``."""
+    def start(self, *arguments: str, machine: str = "") -> subprocess.Popen[bytes]:
+        """Begin it, or go on with it by ``--resume``; `machine`: another than ours, in name."""
         what = ("--name", "night", "--results", self.results, *(arguments or ASKED))
         command = [sys.executable, str(PROJECT / "tests" / "faults" / "pretended.py"), *what]
         where = ("--address", "local", "--optuna-journal", str(self.journal))
@@ -51,7 +52,7 @@ class Sweep:
             return subprocess.Popen(
                 [*command, *where],
                 cwd=self.folder,
-                env=self._environment,
+                env={**self._environment, "FAULTS_MACHINE": machine},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -103,6 +104,12 @@ class Watch:
         self._over.set()
         self._thread.join()
         self.look()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Nobody reads meanwhile."""
+        with self._lock:
+            yield
 
     def _look(self) -> None:
         while not self._over.wait(0.1):

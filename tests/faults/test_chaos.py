@@ -8,11 +8,11 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 
 
-def test_nothing_that_ended_is_lost_when_drivers_and_workers_die_and_s3_fails(tmp_path):
-    # Seeds 31 to 34: the driver killed, a worker killed, S3 that fails at times, S3 that is slow.
+def test_nothing_that_ended_is_lost_when_drivers_die_or_sleep_and_s3_is_away(tmp_path):
+    # Seeds 30 to 33: S3 gone, the driver killed, the raylet killed, another driver takes over.
     command = [sys.executable, str(PROJECT / "tests" / "faults" / "chaos.py")]
     done = subprocess.run(
-        [*command, "--runs", "4", "--seed", "31"],
+        [*command, "--runs", "4", "--seed", "30"],
         env={**os.environ, "NUCSEG_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,

@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 import stat
 from types import SimpleNamespace
 
@@ -187,7 +188,7 @@ def test_no_more_machines_are_asked_for_than_trials_may_run_at_once(may_grow, mo
 
 def test_a_request_that_is_granted_is_given_back_for_the_trials_to_use(may_grow, monkeypatch):
     monkeypatch.setattr("sweeps.machines.SECONDS", 0)
-    monkeypatch.setattr(cluster, "machines", lambda: [])  # as if Ray had not told of them yet
+    monkeypatch.setattr(cluster, "machines", lambda: [{}])  # as if Ray had not told of others yet
     machines = Machines({"CPU": 1, "GPU": 0}, trials=1, limit=None, progress=Heard())
 
     machines.on_step_begin(0, [RUNNING])
@@ -196,6 +197,22 @@ def test_a_request_that_is_granted_is_given_back_for_the_trials_to_use(may_grow,
     ray.get(machines._asked.ready(), timeout=20)
     machines.on_step_begin(2, [RUNNING])
     assert ray.util.placement_group_table()[group]["state"] == "REMOVED"
+
+
+def test_where_even_this_machine_is_lost_the_sweep_stops_instead_of_waiting(running, monkeypatch):
+    monkeypatch.setattr("sweeps.machines.SECONDS", 0)
+    heard = Heard()
+    machines = Machines({"CPU": 1, "GPU": 0}, trials=1, limit=None, progress=heard)
+    machines.on_step_begin(0, [RUNNING])
+    monkeypatch.setattr(cluster, "machines", list)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # as Tune sets its own
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            machines.on_step_begin(1, [RUNNING])
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert heard[-1] == "Ray has lost every machine, this one too: the sweep stops"
+    machines.on_step_begin(2, [RUNNING])  # said once: a second signal would break Tune off
 
 
 def test_on_a_ray_of_its_own_nothing_is_asked_for(running, monkeypatch):

@@ -122,6 +122,23 @@ def test_a_driver_whose_sweep_was_taken_over_stops(store, monkeypatch):
     assert json.loads(store.read_bytes(FILE)) == {"token": "another"}  # it is not ours to remove
 
 
+def test_a_driver_that_slept_while_another_took_over_may_write_no_more(store, monkeypatch):
+    with Lock(store, print) as lock:
+        store.write_bytes(FILE, b'{"token": "another"}')
+        lock.check()  # nobody takes over what gave a sign of life a moment ago
+        later = lock_module._now() + 20
+        monkeypatch.setattr(lock_module, "_now", lambda: later)
+        with pytest.raises(StorageError, match="another driver has taken this sweep over"):
+            lock.check()
+
+
+def test_one_that_slept_while_nobody_took_over_goes_on(store, monkeypatch):
+    with Lock(store, print) as lock:
+        later = lock_module._now() + 3600
+        monkeypatch.setattr(lock_module, "_now", lambda: later)
+        lock.check()
+
+
 def test_storage_that_is_away_for_a_while_ends_nothing(store, monkeypatch):
     monkeypatch.setattr(lock_module, "BEAT", 0.02)
     with Lock(store, print) as lock:

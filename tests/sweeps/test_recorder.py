@@ -168,6 +168,17 @@ def test_rows_outlive_a_failure_of_storage(tmp_path, trial_record):
     assert [row.trial_id for row in summary(LocalStore(tmp_path / "night"))] == ["a"]
 
 
+def test_nothing_is_written_by_a_driver_that_may_write_no_more(store, trial_record):
+    def check():
+        raise StorageError("another driver has taken this sweep over")
+
+    recorder = Recorder(store, check=check)
+    for write in (lambda: recorder.ended(trial_record()), recorder.flush):
+        with pytest.raises(StorageError, match="another driver"):
+            write()
+    assert store.list() == []
+
+
 def test_the_description_is_written_as_json(store):
     Recorder(store).describe({"config": {"trials": 2}, "dataset": "synthetic"})
 

@@ -14,7 +14,7 @@ from ray import tune
 import nucseg_models
 from nucseg_models.data.synthetic import synthetic
 from nucseg_models.training import DivergedError, TrainingRun
-from sweeps import checkpoints, trial
+from sweeps import checkpoints, handover, trial
 from sweeps.assignment import Assignment
 from sweeps.failure import is_out_of_memory
 
@@ -137,15 +137,15 @@ def test_a_trial_that_diverged_is_reported_and_its_worker_serves_the_next(sessio
     assert after["finished"]
 
 
-def test_where_a_checkpoint_cannot_be_stored_the_trial_is_left_to_be_tried_again(
-    session, monkeypatch
-):
+def test_where_storage_stays_away_a_trial_is_left_to_be_tried_again(session, monkeypatch):
     def full(figures, checkpoint=None):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tune, "report", full)
-    with pytest.raises(trial.UnstoredError, match=r"epoch 1 can't be stored: .*No space left"):
+    monkeypatch.setattr(handover, "PATIENCE", 0)
+    with pytest.raises(handover.UnstoredError, match=r"can't be stored: .*No space left"):
         run()
+    assert session.results == []
 
 
 def runs_out_of_memory_above(batch, monkeypatch):
