@@ -28,7 +28,7 @@ test: lint
 test-faults: .venv/installed-test
 	$(BIN)/pytest tests/faults
 
-test-cluster: .venv/installed-test
+test-cluster: .venv/installed-test .venv/installed-dashboard
 	$(BIN)/pytest --cluster tests/cluster
 
 lint: .venv/installed-test
@@ -43,8 +43,8 @@ browser:
 	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
 hosts:
-	type rsync tmux ip git /usr/sbin/sshd || { apt-get update -qq && \
-	    apt-get install -y -qq --no-install-recommends openssh-server rsync iproute2 tmux git; }
+	type rsync tmux ip git curl /usr/sbin/sshd || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends openssh-server rsync iproute2 tmux git curl; }
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -54,10 +54,12 @@ clean:
 .venv/installed-test: EXTRAS = [test]
 .venv/installed-torch: EXTRAS = [torch]
 .venv/installed-gpu: EXTRAS = [gpu]
+.venv/installed-dashboard: EXTRAS = [dashboard]
 
 # A file that is newer than what it was installed from says that nothing is left to do. One called
 # .venv/unfinished says that an earlier install broke off and may have left half a package.
-.venv/installed .venv/installed-test .venv/installed-torch .venv/installed-gpu: pyproject.toml constraints.txt
+.venv/installed .venv/installed-test .venv/installed-torch .venv/installed-gpu .venv/installed-dashboard: \
+    pyproject.toml constraints.txt
 	@if [ -e .venv/unfinished ] || ! $(BIN)/python -c \
 	    'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
 	    $(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \

@@ -4,7 +4,7 @@
 
 Nothing is trained, and Ray is left out: made-up curves go through the parts that are this
 project's own, in the order in which Tune calls them. Says what a trial costs at the start and at
-the end, where that goes, and the memory that the process holds.
+the end, where that goes, and the memory and files that the process holds. Linux only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,13 +150,16 @@ def main() -> None:
 
 
 def say(simulation: Simulation, ended: int, trials: int) -> None:
-    """One line: milliseconds a trial since the last, by part, and the memory held at most."""
+    """One line: milliseconds a trial since the last, by part; memory, now and at most; files."""
     parts = {part: 1000 * seconds / trials for part, seconds in simulation.spent.items()}
     simulation.spent.clear()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    files = len(list(Path("/proc/self/fd").iterdir())) - 1  # without that of the look itself
     shown = ", ".join(f"{part} {value:.2f}" for part, value in parts.items())
     print(
-        f"{ended} trials: {sum(parts.values()):.1f} ms a trial ({shown}); {memory:.0f} MB",
+        f"{ended} trials: {sum(parts.values()):.1f} ms a trial ({shown}); {now:.0f} MB, at most "
+        f"{most:.0f}; {files} files open",
         flush=True,
     )
 

@@ -87,7 +87,7 @@ def installed(network: Network) -> Callable[[Host], None]:
         for entry in ("bin", "lib", "include", "pyvenv.cfg"):
             (folder / entry).symlink_to(real / entry)
         newer = time.time() + 24 * 3600  # than the files that are about to be copied there
-        for mark in ("installed", "installed-gpu"):
+        for mark in ("installed", "installed-gpu", "installed-dashboard"):
             (folder / mark).touch()
             os.utime(folder / mark, (newer, newer))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 INIT = Path(__file__).with_name("host_init.sh")
-TOOLS = ("ip", "unshare", "nsenter", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
+TOOLS = ("ip", "unshare", "nsenter", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd", "curl")
 SSHD = """\
 Port 22
 HostKey {folder}/host_key
@@ -38,7 +38,7 @@ def why_not() -> str | None:
         return "hosts in network namespaces need root"
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
-        return f"hosts need {', '.join(missing)}: apt-get install openssh-server rsync iproute2"
+        return f"hosts need {', '.join(missing)}: apt-get install openssh-server rsync iproute2 curl"
     tried = subprocess.run(
         ["unshare", "--net", "--mount", "--pid", "--fork", "--uts", "--ipc", "true"],
         capture_output=True,

@@ -54,12 +54,15 @@ def test_a_sweep_on_three_machines_survives_a_cut_link_and_a_killed_agent(
     head, first, second = machines
     begun = time.monotonic()
     control.shell(f"RAY_UP_enable_autoscaler_v2=0 ray up -y {cluster_file}")
-    say(f"ray up: {time.monotonic() - begun:.0f} s")
+    up = time.monotonic() - begun
+    say(f"ray up: {up:.0f} s")
+    a_person_may_submit_attach_and_look(control, cluster_file)
 
+    begun = time.monotonic()
     log, arrived = Log(network.folder / "sweep.log"), int(control.shell(ARRIVED))
     sweep = control.start(f"ray exec {cluster_file} '{SWEEP}'", log.path)
     log.wait_for(lambda text: re.search("cnn-0000: epoch .* cnn-0001: epoch", text, re.S), 240)
-    say(f"ray up to first epochs on both workers: {time.monotonic() - begun:.0f} s")
+    say(f"ray up to first epochs on both workers: {up + time.monotonic() - begun:.0f} s")
 
     second.cut()
     say(f"cut link, noticed after {lost(log, 1):.0f} s")
@@ -113,6 +116,27 @@ def a_wrong_or_missing_token_is_refused(head) -> None:
         assert "same token" in said
         assert "Traceback" not in said
         assert said.endswith("status 2\n")
+
+
+def a_person_may_submit_attach_and_look(control, cluster_file) -> None:
+    """The other commands of docs/cluster.md."""
+    asked = "--arch cnn --trials 1 --max-epochs 1 --image-size 64 --name night"
+    where = "--results s3://sweeps/submitted"
+    said = control.shell(f"ray submit {cluster_file} {PROJECT}/sweeps/run.py {asked} {where}")
+    assert "winners  s3://sweeps/submitted/night/best/" in said
+
+    typed = r"printf 'echo on the $(hostname -I)\nexit\n'"
+    said = control.shell(f"{typed} | script -qec 'ray attach {cluster_file}' /dev/null")
+    assert f"on the {HEAD}" in said
+
+    control.start(f"exec ray dashboard {cluster_file}", cluster_file.with_name("dashboard.log"))
+    url = "http://127.0.0.1:8265"
+    page = control.shell(f"curl --silent --retry 30 --retry-all-errors --retry-delay 1 {url}/")
+    assert "<title>Ray Dashboard</title>" in page
+    nodes = f"{url}/nodes?view=summary"
+    assert "401" in control.shell(f"curl --silent --include {nodes} | head -1")
+    token = '--header "Authorization: Bearer $(cat ~/.ray/auth_token)"'
+    assert f'"{HEAD}"' in control.shell(f"curl --silent {token} {nodes}")
 
 
 def test_after_the_heads_death_another_machine_goes_on_from_s3(network, control, say):
