@@ -100,6 +100,13 @@ class Architecture(ABC):
         """Whether `build` can start from pre-trained weights."""
         return False
 
+    def fixed_by(self, pretrained: str) -> Hyperparameters:
+        """The hyperparameters that "imagenet" or a weights file leaves no choice of.
+
+        Raises ValueError for a file that can't hold this architecture's weights.
+        """
+        return {}
+
     def compiled_hyperparameters(self, hyperparameters: Hyperparameters) -> Mapping[str, Any]:
         """Those that shape the compiled training step: trials that share them can share it.
 

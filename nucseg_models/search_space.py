@@ -62,7 +62,8 @@ SearchSpace = Mapping[str, Distribution]
 def check(hyperparameters: Mapping[str, Any], space: SearchSpace) -> None:
     """Raise ValueError unless every hyperparameter of `space` is given, within its range.
 
-    `image_size` may be any multiple of 32, as ``--image-size`` can pin it outside the options.
+    `image_size` may be any multiple of 64, as ``--image-size`` can pin it outside the options; no
+    network halves an image more often than that allows.
     """
     unknown = sorted(set(hyperparameters) - set(space))
     missing = sorted(set(space) - set(hyperparameters))
@@ -70,7 +71,7 @@ def check(hyperparameters: Mapping[str, Any], space: SearchSpace) -> None:
         raise ValueError(f"hyperparameters: unknown {unknown}, missing {missing}")
     for name, distribution in space.items():
         value = hyperparameters[name]
-        pinned = name == "image_size" and isinstance(value, int) and value > 0 and value % 32 == 0
+        pinned = name == "image_size" and isinstance(value, int) and value > 0 and value % 64 == 0
         if value not in distribution and not pinned:
             raise ValueError(f"hyperparameter {name} must be {distribution}; got {value!r}")
 

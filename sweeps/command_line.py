@@ -90,12 +90,14 @@ def _parser(architectures: Sequence[str]) -> argparse.ArgumentParser:
 
 def _default(option: Option, default: Any) -> str:
     """What happens where an option is not given, in words."""
-    if default is MISSING or default is None:
+    if default is MISSING or default is None or default == ():
         return (
             option.otherwise if option.otherwise == "required" else f"default: {option.otherwise}"
         )
     if isinstance(default, bool):
         return "default: on" if default else "default: off"
+    if isinstance(default, tuple):
+        return f"default: {','.join(default)}"
     return f"default: {default:g}" if isinstance(default, float) else f"default: {default}"
 
 

@@ -95,9 +95,9 @@ class SweepConfig:
         int | None,
         Option(
             _WHAT,
-            optional(whole_number(64, 1024, multiple_of=32)),
+            optional(whole_number(64, 1024, multiple_of=64)),
             "PIXELS",
-            "side of the squares to train on: 64 to 1024 pixels, a multiple of 32",
+            "side of the squares to train on: 64 to 1024 pixels, a multiple of 64",
             "searched",
         ),
     ] = None

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 
 import nucseg_models
 from sweeps.assignment import Assignment, trial_seed
+from sweeps.pinned import weights
 from sweeps.record import TrialRecord
 from sweeps.sweep import Sweep
 
@@ -34,7 +35,6 @@ def assignments(sweep: Sweep, waiting: Iterable[Assignment]) -> list[Assignment]
 def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
     """The best trial with another seed."""
     name = f"{best.trial_id}-again-{number}"
-    accepts = nucseg_models.get(best.architecture).accepts_pretrained()
     return Assignment(
         trial=name,
         architecture=best.architecture,
@@ -43,7 +43,7 @@ def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
         seed=trial_seed(sweep.config.seed, name),
         is_paper=best.is_paper,
         threads=max(1, int(sweep.config.cpus_per_trial)),
-        pretrained=sweep.pretrained if accepts else None,
+        pretrained=weights(nucseg_models.get(best.architecture), sweep.pretrained),
         confirms=best.trial_id,
     )
 

@@ -11,9 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from nucseg_models import data
+from nucseg_models import data, get
 from nucseg_models.data import Dataset
 from nucseg_models.data.cache import cache_root
+from nucseg_models.data.run_length import SOLUTION
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.storage import fetch
@@ -31,6 +32,14 @@ class Inputs:
         """What sweep.json says of the data."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: _described(part) for name, part in parts.items() if part is not None}
+
+    def left_out(self) -> list[str]:
+        """A sentence for each image that ``--skip-bad-images`` left out, after their number."""
+        parts = (self.train, self.test) if self.test else (self.train,)
+        found = [sentence for part in parts for sentence in part.skipped]
+        return (
+            [f"images that can't be used and are left out: {len(found)}", *found] if found else []
+        )
 
     def are_those_of(self, described: Mapping[str, Any]) -> bool:
         """Whether sweep.json describes the same images, in the same split; KeyError if none."""
@@ -59,7 +68,9 @@ def read(config: SweepConfig) -> Inputs:
 
 def _load(reader: Callable[..., Dataset], source: str, config: SweepConfig) -> Dataset:
     """Read one `--data` or `--test-data`, with a bar where it takes long."""
-    path = fetch(source, cache_root(None) / "s3") if source.startswith("s3://") else source
+    path = source
+    if source.startswith("s3://"):
+        path = str(fetch(source, cache_root(None) / "s3", beside=(SOLUTION,)))
     hidden = config.quiet or not Console().is_terminal
     with Bar(transient=True, disable=hidden) as bar:
         task = bar.add_task(f"reading {source}", total=None)
@@ -91,14 +102,15 @@ def _described(dataset: Dataset) -> Mapping[str, Any]:
     }
 
 
-def weights_path(config: SweepConfig, *, accepted: bool) -> str | None:
+def weights_path(config: SweepConfig) -> str | None:
     """What `--pretrained` means to a worker: None, "imagenet", or a local weights file.
 
-    ConfigError if no architecture of the sweep takes weights.
+    ConfigError if no architecture of the sweep takes weights, or one can't take these.
     """
     if config.pretrained == "none":
         return None
-    if not accepted:
+    takers = [each for each in map(get, config.arch) if each.accepts_pretrained()]
+    if not takers:
         raise ConfigError(
             f"--pretrained {config.pretrained} needs an architecture that takes weights, such as "
             f"resnet; --arch is {', '.join(config.arch)}"
@@ -108,4 +120,9 @@ def weights_path(config: SweepConfig, *, accepted: bool) -> str | None:
     path = fetch(config.pretrained, cache_root(None) / "s3")
     if not path.is_file():
         raise ConfigError(f"--pretrained {config.pretrained} must be a weights file, not a folder")
+    try:
+        for architecture in takers:
+            architecture.fixed_by(str(path.resolve()))
+    except ValueError as error:
+        raise ConfigError(f"--pretrained {config.pretrained}: {error}") from error
     return str(path.resolve())

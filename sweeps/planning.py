@@ -15,6 +15,7 @@ from nucseg_models.architecture import Architecture
 from sweeps import cluster
 from sweeps.cluster import Bundle
 from sweeps.earlier import rows_of_other_sweeps
+from sweeps.pinned import pinned
 from sweeps.plan import Part, Plan, per_epoch
 from sweeps.prices import Prices
 from sweeps.probe import Probe, probe
@@ -61,10 +62,10 @@ def _from_earlier(sweep: Sweep, name: str, rows: Sequence[TrialRecord]) -> Part:
 def _probed(sweep: Sweep, name: str, resources: Bundle) -> Part:
     """As a short training says, and the operations of other settings beside its own."""
     config, architecture = sweep.config, nucseg_models.get(name)
-    pinned = {"image_size": config.image_size} if config.image_size else {}
-    start = {**architecture.starts[0], **pinned}
-    known = [{**each, **pinned} for each in (architecture.paper, *architecture.starts)]
-    draws = _draws(architecture, pinned) if config.trials > len(known) else []
+    settled = pinned(config, architecture, sweep.pretrained)
+    start = {**architecture.starts[0], **settled}
+    known = [{**each, **settled} for each in (architecture.paper, *architecture.starts)]
+    draws = _draws(architecture, settled) if config.trials > len(known) else []
     worker = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"], max_calls=1)(probe)
     task = worker.remote(
         name,
@@ -87,11 +88,11 @@ def _planned(sweep: Sweep, name: str) -> list[int]:
     return [epochs_of(architecture, n, config.max_epochs) for n in range(config.trials)]
 
 
-def _draws(architecture: Architecture, pinned: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _draws(architecture: Architecture, settled: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Settings as the sampler draws them before it has learnt anything."""
     space = {name: distribution(each) for name, each in architecture.search_space.items()}
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [{**study.ask(space).params, **pinned} for _ in range(DRAWS)]
+    return [{**study.ask(space).params, **settled} for _ in range(DRAWS)]
 
 
 def _trial_seconds(sweep: Sweep, name: str, found: Probe, known: int) -> list[float]:

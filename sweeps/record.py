@@ -106,7 +106,7 @@ class TrialRecord(Checked):
     dataset: Annotated[str, Column("name", "Data that the sweep was given: a name, path or URI")]
     dataset_sha256: Annotated[
         str,
-        Column("hexadecimal", "SHA-256 of the decoded data's content", pattern="[0-9a-f]{64}"),
+        Column("hexadecimal", "SHA-256 of what the images were read from", pattern="[0-9a-f]{64}"),
     ]
     hyperparameters: Annotated[
         str, Column("JSON object", "All hyperparameters by name, keys sorted", json=True)

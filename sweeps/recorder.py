@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -26,6 +26,9 @@ from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, Image
 
 FEW = 500  # trials: up to so many are written anew whenever one ends
 PATIENCE = 10  # of more, the share of the time that is not spent with writing all: 10 to 1
+UNTESTED: dict[str, Any] = {
+    field.name: None for field in fields(TrialRecord) if field.name.startswith("test_")
+}
 _Key = tuple[str, str]
 _Row = TypeVar("_Row", bound=Checked)
 _Winner = TypeVar("_Winner", ImageRecord, GalleryRecord)
@@ -238,7 +241,9 @@ class Recorder:
         self._winners[record.architecture] = now
         for key in {*map(_key, earlier), *now}:
             on_front = key in now if has_front else None
-            self._put(replace(self._trials[key], is_best=[key] == now[:1], on_front=on_front))
+            record = replace(self._trials[key], is_best=[key] == now[:1], on_front=on_front)
+            # The test images are for the winners alone.
+            self._put(record if key in now else replace(record, **UNTESTED))
 
     def _take_in_pending(self) -> None:
         """Rows that were stored since all were written, as the sweep was cut off."""

@@ -23,7 +23,7 @@ from sweeps.progress import Progress
 from sweeps.quiet import silence_ray
 from sweeps.record import CURVES_FILE, SCHEMA_VERSION, SUMMARY_FILE, SWEEP_FILE
 from sweeps.recorder import Recorder
-from sweeps.storage import StorageError, Store, open_store
+from sweeps.storage import Store, open_store
 from sweeps.sweep import Sweep
 from sweeps.winners import winners_table
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     """Run a sweep; 0 if each architecture has a winner. Errors are sentences on standard error."""
     try:
         return _run(parse(arguments, nucseg_models.names()))
-    except (ConfigError, DataError, StorageError, FileNotFoundError) as error:
+    except (ConfigError, DataError, OSError) as error:  # StorageError is an OSError
         print(f"sweeps/run.py: {error}", file=sys.stderr)
         return ASKED_WRONG
     except KeyboardInterrupt:
@@ -48,8 +48,7 @@ def _run(config: SweepConfig) -> int:
     check_name_is_free(config, results)
     store = open_store(results.child(config.name).uri)
     store.check_writable()
-    accepted = any(nucseg_models.get(name).accepts_pretrained() for name in config.arch)
-    pretrained = weights_path(config, accepted=accepted)
+    pretrained = weights_path(config)
     inputs = read(config)
     if config.resume:
         _check_images(config, store, inputs)
@@ -126,7 +125,8 @@ def _search(sweep: Sweep) -> bool:
 
     config, store = sweep.config, sweep.store
     with sweep.progress as progress:
-        progress.message(_opening(config, sweep.inputs))
+        for line in (_opening(config, sweep.inputs), *sweep.inputs.left_out()):
+            progress.message(line)
         with ray_running(config, progress.message) as resources:
             check_results_can_be_written(store)
             begin_journal(config)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -125,50 +125,63 @@ class S3Store(Store):
         with _explained(f"{self.uri}/{name} can't be removed"):
             self._client.delete_object(Bucket=self.bucket, Key=self._key(name))
 
-    def fetch(self, cache: Path) -> Path:
+    def fetch(self, cache: Path, beside: Sequence[str] = ()) -> Path:
         """What `sweeps.storage.fetch` says, for the object or the objects that this store names."""
         with _explained(f"{self.uri} can't be fetched"):
-            remote = self._remote()
+            remote = self._remote(beside)
             if not remote:
                 raise FileNotFoundError(f"there is no object and no folder {self.uri}")
             kept = cache / _fingerprint(self.uri, remote)
-            path = kept / PurePosixPath(self.prefix or self.bucket).name
             if not kept.exists():
-                self._download(remote, kept, path.name)
-            return path
+                self._download(remote, kept, beside)
+            return kept / self._name
 
-    def _remote(self) -> dict[str, tuple[str, int, str]]:
-        """Path below the store ("" for the object itself) -> its key, size in bytes and ETag."""
+    @property
+    def _name(self) -> str:
+        """The last part of the address."""
+        return PurePosixPath(self.prefix or self.bucket).name
+
+    def _remote(self, beside: Sequence[str]) -> dict[str, tuple[str, int, str]]:
+        """Path of each file that a fetch makes -> its object's key, size in bytes and ETag."""
         itself = self._object(self.prefix) if self.prefix else None
-        folder = f"{self.prefix}/".lstrip("/")
-        found = [itself] if itself else self._objects(folder)
+        if itself:
+            folder = self.prefix.removesuffix(self._name)
+            siblings = filter(None, (self._object(folder + name) for name in beside))
+            found, start = [itself, *siblings], ""
+        else:
+            folder, start = f"{self.prefix}/".lstrip("/"), f"{self._name}/"
+            found = [*self._objects(folder)]
         return {
-            "" if itself else item["Key"].removeprefix(folder): (
-                item["Key"],
-                item["Size"],
-                item["ETag"],
-            )
+            start + item["Key"].removeprefix(folder): (item["Key"], item["Size"], item["ETag"])
             for item in found
             if not item["Key"].endswith("/")  # some tools mark folders by empty objects
         }
 
-    def _download(self, remote: dict[str, tuple[str, int, str]], kept: Path, name: str) -> None:
-        """Put the objects below `kept`/`name`; `kept` appears when all of them are there."""
+    def _download(
+        self, remote: dict[str, tuple[str, int, str]], kept: Path, beside: Sequence[str]
+    ) -> None:
+        """Put the objects below `kept`, which appears when all of them are there."""
         unfinished = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}")
         try:
-            self._copy(remote, unfinished / name)
-            if self._remote() != remote:
+            self._copy(remote, unfinished)
+            if self._remote(beside) != remote:
                 raise StorageError(f"{self.uri} changed while it was fetched: try again")
             unfinished.replace(kept)
-        except OSError:
-            if not kept.exists():  # if it does, another process was faster; its copy is as good
+        except OSError as error:
+            if kept.exists():
+                return  # another process was faster; its copy is as good
+            if isinstance(error, StorageError):
                 raise
+            raise StorageError(
+                f"what is fetched can't be kept in {kept.parent} ({error.strerror}): set "
+                "NUCSEG_CACHE to a folder that can be written"
+            ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _copy(self, remote: dict[str, tuple[str, int, str]], target: Path) -> None:
-        """Download the objects to `target` (itself, or below it), several at once."""
-        paths = {name: target / _file_name(name) if name else target for name in remote}
+        """Download the objects into the folder `target`, several at once."""
+        paths = {name: target / _file_name(name) for name in remote}
         with create_transfer_manager(self._client, TransferConfig()) as manager:
             transfers = []
             for name, (key, _, _) in remote.items():

@@ -21,7 +21,7 @@ from sweeps.record import canonical_json
 from sweeps.recording import RUNNING_FILE, Recording
 from sweeps.rows import SweepFacts
 from sweeps.runner import Runner, absolute
-from sweeps.scheduler import SchedulerPerArchitecture
+from sweeps.scheduler import REDUCTION, SchedulerPerArchitecture
 from sweeps.searcher import StudyPerArchitecture
 from sweeps.storage import Store
 from sweeps.sweep import Sweep
@@ -57,6 +57,11 @@ def _search(runner: Runner, waiting: list[Assignment]) -> bool:
     sweep = runner.sweep
     searcher, config = _searcher(runner, waiting), sweep.config
     epochs = config.max_epochs or DEFAULT_EPOCHS
+    if config.scheduler != "none" and epochs < REDUCTION:
+        sweep.progress.message(
+            f"with --max-epochs {epochs} --scheduler {config.scheduler} stops no trial early: it "
+            f"needs {REDUCTION} epochs at least"
+        )
     scheduler = SchedulerPerArchitecture(
         config.scheduler,
         config.arch,

@@ -25,6 +25,7 @@ from sweeps.assignment import (
 )
 from sweeps.config import SweepConfig
 from sweeps.limits import Limits
+from sweeps.pinned import pinned, weights
 from sweeps.study import distribution, sampler, storage
 from sweeps.telling import OBJECTIVES, Ending, known, tell
 
@@ -101,7 +102,7 @@ class StudyPerArchitecture(Searcher):
         self._device_seconds, self._all_is_spent = device_seconds, all_is_spent
         self._limits = Limits.of(config)
         self._begun_at = time.time()
-        makings = _Makings(config, storage(config), [*past], [*elsewhere], [*waiting])
+        makings = _Makings(config, pretrained, storage(config), [*past], [*elsewhere], [*waiting])
         self._branches = {a.name: makings.branch(a) for a in architectures}
         self._running: dict[str, Running] = {}
 
@@ -200,7 +201,6 @@ class StudyPerArchitecture(Searcher):
         number = next(n for n in count() if n not in branch.begun)
         branch.begun.add(number)
         name = trial_name(branch.architecture.name, number)
-        accepts = branch.architecture.accepts_pretrained()
         return Assignment(
             trial=name,
             architecture=branch.architecture.name,
@@ -209,7 +209,7 @@ class StudyPerArchitecture(Searcher):
             seed=trial_seed(self._config.seed, name),
             is_paper=number == 0,
             threads=max(1, int(self._config.cpus_per_trial)),
-            pretrained=self._pretrained if accepts else None,
+            pretrained=weights(branch.architecture, self._pretrained),
             deadline=self._deadline,
         )
 
@@ -228,6 +228,7 @@ class _Makings:
     """What the studies of a sweep are made from."""
 
     config: SweepConfig
+    pretrained: str | None
     storage: BaseStorage
     past: list[PastTrial]
     elsewhere: list[PastTrial]
@@ -238,11 +239,11 @@ class _Makings:
         the known good starts. The last two only as far as they have not begun.
         """
         config = self.config
-        pinned = {"image_size": config.image_size} if config.image_size else {}
+        settled = pinned(config, architecture, self.pretrained)
         space = {
             name: distribution(declared)
             for name, declared in architecture.search_space.items()
-            if name not in pinned
+            if name not in settled
         }
         ended, elsewhere = (_of(architecture, each) for each in (self.past, self.elsewhere))
         cut_off = [trial for trial in self.waiting if trial.architecture == architecture.name]
@@ -260,11 +261,11 @@ class _Makings:
         told = (known(t.hyperparameters, space, t.ending, objectives) for t in ended + elsewhere)
         study.add_trials([trial for trial in told if trial])
         tried = [trial.hyperparameters for trial in elsewhere]
-        untried = [start for start in architecture.starts if {**start, **pinned} not in tried]
+        untried = [start for start in architecture.starts if {**start, **settled} not in tried]
         starts = [s for n, s in enumerate([architecture.paper, *untried]) if n not in begun]
         for start in (*(trial.hyperparameters for trial in cut_off), *starts):
             study.enqueue_trial({name: start[name] for name in space})
-        return Branch(architecture, study, space, pinned, begun, cut_off)
+        return Branch(architecture, study, space, settled, begun, cut_off)
 
 
 def _of(architecture: Architecture, trials: Iterable[PastTrial]) -> list[PastTrial]:

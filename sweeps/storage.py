@@ -8,7 +8,7 @@ import re
 import shutil
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -110,17 +110,17 @@ def use_s3_endpoint(url: str) -> None:
     os.environ["AWS_ENDPOINT_URL_S3"] = url
 
 
-def fetch(uri: str | Path, cache: Path) -> Path:
+def fetch(uri: str | Path, cache: Path, beside: Sequence[str] = ()) -> Path:
     """Local path of the file or folder at a URI; what is on S3 is downloaded once into `cache`.
 
     An object becomes a file of the same name, a prefix a folder. A copy in the cache is used
     again as long as the remote names, sizes and ETags are the same; it appears there only when it
-    is complete. Raises FileNotFoundError where there is nothing, StorageError where it can't be
-    reached.
+    is complete. With a single object come those `beside` it of these names, if they are there.
+    Raises FileNotFoundError where there is nothing, StorageError where it can't be reached.
     """
     refuse_credentials([str(uri)])
     if str(uri).startswith("s3://"):
-        return _s3_store(str(uri)).fetch(cache)
+        return _s3_store(str(uri)).fetch(cache, beside)
     path = local_path(uri)
     if "://" in str(uri):
         raise StorageError(f"data must be at a local path or s3://bucket/key, not {uri}")
@@ -229,6 +229,11 @@ class LocalStore(Store):
         files = (path for path in self.folder.rglob("*") if path.is_file())
         names = (path.relative_to(self.folder).as_posix() for path in files)
         return sorted(n for n in names if n.startswith(prefix) and not n.endswith(_UNFINISHED))
+
+    def check_writable(self) -> None:
+        super().check_writable()
+        with suppress(OSError):  # what is refused later shall leave no empty folder
+            self.folder.rmdir()
 
     def tidy(self) -> None:
         for path in self.folder.rglob(f".*{_UNFINISHED}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from nucseg_models import layers
@@ -82,6 +83,10 @@ class ResNet(Pixelwise):
         """The encoder takes ImageNet's weights, or a file of them."""
         return True
 
+    def fixed_by(self, pretrained: str) -> Hyperparameters:
+        """Of a file, the depth that its weights are of; ImageNet's are there for each."""
+        return {} if pretrained == "imagenet" else {"layers": _depth(Path(pretrained))}
+
     def build(
         self,
         hyperparameters: Hyperparameters,
@@ -104,6 +109,31 @@ class ResNet(Pixelwise):
         for skip in (*reversed(skips), None):
             x = _up(x, skip, hyperparameters)
         return keras.Model(inputs, layers.mask_logits(x), name=self.name)
+
+
+def _depth(file: Path) -> int:
+    """The depth of the ResNet whose weights a file holds, told by the number of its kernels."""
+    import h5py  # noqa: PLC0415 - slow to load, and only needed with a file of weights
+
+    kernels = 0
+
+    def count(_: str, entry: Any) -> None:
+        nonlocal kernels
+        kernels += len(getattr(entry, "shape", ())) == 4
+
+    try:
+        with h5py.File(file) as weights:
+            weights.visititems(count)
+    except OSError as error:
+        raise ValueError(f"{file} is no file of weights (.weights.h5 or .h5): {error}") from error
+    # The first; three in each block, and one beside each stage's first.
+    known = {1 + 3 * (sum(blocks) + 3) + 4: depth for depth, blocks in STAGE_BLOCKS.items()}
+    if kernels not in known:
+        raise ValueError(
+            f"{file} holds {kernels} convolutions; it must hold the weights of keras.applications."
+            f"ResNet50, ResNet101 or ResNet152 with include_top=False, which have {[*known]}"
+        )
+    return known[kernels]
 
 
 def _encoder(depth: int, x: Any, pretrained: str | None) -> Any:

@@ -36,15 +36,26 @@ def fetch(
     path = folder / name
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{name}.part"
-    with part.open("ab") as stream:
+    with _opened(part) as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         if not path.exists():  # else another process has just finished it
             _download(base_url + name, stream, progress)
             _check(part, base_url + name, stream)
             part.replace(path)
     return path
+
+
+def _opened(part: Path) -> BinaryIO:
+    """The file to add to; DataError where it can't be made."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        return part.open("ab")
+    except OSError as error:
+        raise DataError(
+            f"{part}: downloads can't be kept there ({error.strerror}): set NUCSEG_CACHE to a "
+            "folder that can be written"
+        ) from error
 
 
 def _download(url: str, stream: BinaryIO, progress: Progress | None) -> None:

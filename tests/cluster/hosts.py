@@ -38,7 +38,9 @@ def why_not() -> str | None:
         return "hosts in network namespaces need root"
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
-        return f"hosts need {', '.join(missing)}: apt-get install openssh-server rsync iproute2 curl"
+        return (
+            f"hosts need {', '.join(missing)}: apt-get install openssh-server rsync iproute2 curl"
+        )
     tried = subprocess.run(
         ["unshare", "--net", "--mount", "--pid", "--fork", "--uts", "--ipc", "true"],
         capture_output=True,

@@ -1,12 +1,19 @@
 """The images of a sweep, read and split once."""
 
+import io
+import zipfile
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from nucseg_models import data
 from sweeps import inputs
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
+from sweeps.storage import open_store
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +22,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def config(**asked):
-    return SweepConfig(arch="cnn", name="night", **asked)
+    return SweepConfig(**{"arch": "cnn", "name": "night", **asked})
 
 
 def test_images_are_split_and_normalised(tmp_path, write_images):
@@ -72,7 +79,9 @@ def test_images_that_can_not_be_used_are_named_or_left_out_and_listed(tmp_path, 
 
     with pytest.raises(data.DataError, match=r"synthetic-0001\.png"):
         inputs.read(config(data=source))
-    skipped = inputs.read(config(data=source, skip_bad_images=True)).describe()["train"]["skipped"]
+    found = inputs.read(config(data=source, skip_bad_images=True))
+    skipped = found.describe()["train"]["skipped"]
+    assert found.left_out() == ["images that can't be used and are left out: 1", *skipped]
     assert len(skipped) == 1
     assert "synthetic-0001.png" in skipped[0]
 
@@ -91,27 +100,74 @@ def test_images_on_s3_are_fetched(s3_admin, tmp_path, write_images):
 
 
 def test_weights_are_none_unless_asked_for():
-    assert inputs.weights_path(config(), accepted=False) is None
-    assert inputs.weights_path(config(), accepted=True) is None
+    assert inputs.weights_path(config()) is None
+    assert inputs.weights_path(config(arch="resnet")) is None
 
 
 def test_weights_that_no_architecture_takes_are_refused():
     with pytest.raises(ConfigError, match=r"--pretrained imagenet needs an architecture .* cnn"):
-        inputs.weights_path(config(pretrained="imagenet"), accepted=False)
+        inputs.weights_path(config(pretrained="imagenet"))
+
+
+def kernels(path, count):
+    """A file with so many convolutions' kernels, as far as their shapes go."""
+    with h5py.File(path, "w") as file:
+        for number in range(count):
+            file[f"layers/conv{number}/kernel"] = np.zeros((1, 1, 1, 1), np.float32)
+            file[f"layers/conv{number}/bias"] = np.zeros(1, np.float32)
 
 
 def test_imagenet_is_left_to_the_worker_and_a_file_becomes_its_whole_path(tmp_path, monkeypatch):
-    assert inputs.weights_path(config(pretrained="imagenet"), accepted=True) == "imagenet"
+    asked = {"arch": ["cnn", "resnet"]}
+    assert inputs.weights_path(config(**asked, pretrained="imagenet")) == "imagenet"
 
-    (tmp_path / "mine.weights.h5").write_bytes(b"weights")
+    kernels(tmp_path / "mine.weights.h5", 53)
     monkeypatch.chdir(tmp_path)
-    found = inputs.weights_path(config(pretrained="mine.weights.h5"), accepted=True)
+    found = inputs.weights_path(config(**asked, pretrained="mine.weights.h5"))
     assert found == str(tmp_path / "mine.weights.h5")  # a worker's folder is another one
+
+
+def test_weights_on_s3_are_fetched(s3_admin, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUCSEG_CACHE", str(tmp_path / "cache"))
+    kernels(tmp_path / "mine.weights.h5", 155)
+    store = open_store("s3://sweeps/weights-test")
+    store.write_file("mine.weights.h5", tmp_path / "mine.weights.h5")
+    found = inputs.weights_path(
+        config(arch="resnet", pretrained="s3://sweeps/weights-test/mine.weights.h5")
+    )
+    assert Path(found).read_bytes() == (tmp_path / "mine.weights.h5").read_bytes()
 
 
 def test_a_weights_file_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.h5"):
-        inputs.weights_path(config(pretrained="nowhere.h5"), accepted=True)
+        inputs.weights_path(config(arch="resnet", pretrained="nowhere.h5"))
+
+
+def test_a_file_of_other_weights_is_refused_before_anything_begins(tmp_path):
+    path = tmp_path / "other.h5"
+    path.write_bytes(b"no weights in here")
+    with pytest.raises(ConfigError, match=r"other\.h5 is no file of weights"):
+        inputs.weights_path(config(arch="resnet", pretrained=str(path)))
+    kernels(path, 54)
+    with pytest.raises(ConfigError, match=r"holds 54 convolutions; .* which have \[53, 104, 155\]"):
+        inputs.weights_path(config(arch="resnet", pretrained=str(path)))
+
+
+def test_run_lengths_that_lie_beside_a_zip_on_s3_are_read_with_it(s3_admin, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUCSEG_CACHE", str(tmp_path / "cache"))
+    png = io.BytesIO()
+    Image.fromarray(np.full((16, 16), 9, np.uint8)).save(png, "png")
+    with zipfile.ZipFile(tmp_path / "stage1_test.zip", "w") as archive:
+        archive.writestr("a/images/a.png", png.getvalue())
+    store = open_store("s3://sweeps/run-length-test")
+    store.write_file("stage1_test.zip", tmp_path / "stage1_test.zip")
+    store.write_bytes(
+        "stage1_solution.csv", b"ImageId,EncodedPixels,Height,Width,Usage\na,1 2,16,16,Public\n"
+    )
+    found = inputs.read(config(test_data="s3://sweeps/run-length-test/stage1_test.zip"))
+
+    (labels,) = found.test.labels
+    assert np.flatnonzero(labels.T).tolist() == [0, 1]  # counted down the columns
 
 
 def test_images_are_known_again_by_content_and_split(tmp_path, write_images):

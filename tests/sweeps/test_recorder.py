@@ -118,6 +118,18 @@ def test_a_winner_gets_its_test_figures_in_its_own_row(store, trial_record):
     ]
 
 
+def test_a_winner_that_is_beaten_later_loses_its_test_figures(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="a"))
+    recorder.replace(trial_record(trial_id="a", test_iou=0.8, test_splits=3))
+    recorder.ended(trial_record(trial_id="b", val_iou=0.9))
+
+    assert [(row.trial_id, row.test_iou, row.test_splits) for row in summary(store)] == [
+        ("a", None, None),
+        ("b", None, None),
+    ]
+
+
 def test_a_trial_ends_once_and_only_what_ended_is_replaced(store, trial_record):
     recorder = Recorder(store)
     with pytest.raises(ValueError, match="unet-0 of unet has no row yet"):

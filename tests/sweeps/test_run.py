@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from statistics import fmean
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -30,9 +31,13 @@ def rows(folder, file="summary.parquet"):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, launched_once):
-    """A sweep of cnn, and of resnet, all of whose trials fail: its weights file is none."""
+    """A sweep of cnn, and of resnet, all of whose trials fail: the file of weights has as many as
+    a ResNet152, of other shapes.
+    """
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "weights.h5").write_bytes(b"not what it should be")
+    with h5py.File(folder / "weights.h5", "w") as file:
+        for number in range(155):
+            file[f"layers/conv{number}/kernel"] = np.zeros((1, 1, 1, 1), np.float32)
     asked = ("--arch", "cnn", "resnet", "--trials", "2", *SMALL, "--test-data", "synthetic")
     run = launched_once(folder, [*asked, "--pretrained", "weights.h5", "--usd-per-hour", "0.5"])
     run.exit_status = run.status()
@@ -56,6 +61,7 @@ def test_every_trial_has_its_row(finished):
     for row in found:
         asked = nucseg_models.get(row["architecture"])
         known = {**(asked.paper if row["is_paper"] else asked.starts[0]), "image_size": 64}
+        known |= {"layers": 152} if row["architecture"] == "resnet" else {}
         assert json.loads(row["hyperparameters"]) == known
         assert (row["dataset"], row["backend"]) == ("synthetic", "tensorflow")
         assert row["dataset_sha256"] == synthetic(seed=0).sha256

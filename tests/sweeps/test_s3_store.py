@@ -140,8 +140,8 @@ def test_a_download_that_fails_leaves_nothing_in_the_cache(s3_admin, tmp_path, m
     store.write_bytes("data.zip", b"first")
 
     def change_meanwhile(self, remote, target):
-        target.parent.mkdir(parents=True)
-        target.write_bytes(b"first")
+        target.mkdir(parents=True)
+        (target / "data.zip").write_bytes(b"first")
         store.write_bytes("data.zip", b"newer")
 
     monkeypatch.setattr(S3Store, "_copy", change_meanwhile)
@@ -149,6 +149,24 @@ def test_a_download_that_fails_leaves_nothing_in_the_cache(s3_admin, tmp_path, m
         fetch(f"{store.uri}/data.zip", tmp_path / "cache")
 
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_what_to_set(s3_admin, tmp_path):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    store.write_bytes("data.zip", b"first")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"can't be kept in .*: set NUCSEG_CACHE"):
+        fetch(f"{store.uri}/data.zip", tmp_path / "file" / "cache")
+
+
+def test_what_lies_beside_an_object_comes_with_it_where_it_is_there(s3_admin, tmp_path):
+    store = open_store(f"s3://sweeps/{tmp_path.name}")
+    store.write_bytes("test.zip", b"zip")
+    store.write_bytes("table.csv", b"rows")
+    path = fetch(f"{store.uri}/test.zip", tmp_path / "cache", beside=("table.csv", "none.csv"))
+
+    assert path.read_bytes() == b"zip"
+    assert sorted(each.name for each in path.parent.iterdir()) == ["table.csv", "test.zip"]
 
 
 def test_fetching_what_is_not_there_names_it(s3_admin, tmp_path):
@@ -166,7 +184,7 @@ def test_a_password_in_the_services_address_is_refused_and_not_repeated(monkeypa
 def test_an_object_whose_name_no_file_may_bear_is_not_copied(s3_admin, tmp_path):
     remote = {"../x": ("hostile/../x", 1, "etag")}
     with (
-        patch.object(S3Store, "_remote", lambda _: remote),
+        patch.object(S3Store, "_remote", lambda *_: remote),
         pytest.raises(StorageError, match=r"an object can't be downloaded.*'\.\./x'"),
     ):
         fetch("s3://sweeps/hostile", tmp_path / "cache")

@@ -127,9 +127,18 @@ def test_the_papers_row_trains_its_own_epochs_and_others_what_was_asked():
 
 
 def test_only_architectures_that_take_weights_are_given_them():
-    found = suggestions(searcher(CNN, RESNET, trials=1, pretrained="/weights.h5"))
+    found = suggestions(searcher(CNN, RESNET, trials=1, pretrained="imagenet"))
 
-    assert [trial.pretrained for trial in found] == [None, "/weights.h5"]
+    assert [trial.pretrained for trial in found] == [None, "imagenet"]
+
+
+def test_what_a_file_of_weights_fixes_holds_for_every_trial_and_is_not_searched(monkeypatch):
+    monkeypatch.setattr(RESNET, "fixed_by", lambda path: {"layers": 101})
+    search = searcher(RESNET, trials=6, pretrained="/weights.h5")
+    found = suggestions(search)
+
+    assert {trial.hyperparameters["layers"] for trial in found} == {101}
+    assert all("layers" not in trial.params for trial in search.study("resnet").trials)
 
 
 def test_a_trial_holds_whole_threads_of_the_cores_that_were_asked_for():
@@ -138,10 +147,10 @@ def test_a_trial_holds_whole_threads_of_the_cores_that_were_asked_for():
 
 
 def test_a_pinned_image_size_holds_for_every_trial_and_is_not_searched():
-    search = searcher(trials=8, image_size=96)
+    search = searcher(trials=8, image_size=320)
     found = suggestions(search)
 
-    assert {trial.hyperparameters["image_size"] for trial in found} == {96}
+    assert {trial.hyperparameters["image_size"] for trial in found} == {320}
     assert all("image_size" not in trial.params for trial in search.study("cnn").trials)
     for trial in found:
         search_space.check(trial.hyperparameters, CNN.search_space)

@@ -25,6 +25,13 @@ EVERY_START = [
         [nucseg_models.get(name).paper, *nucseg_models.get(name).starts]
     )
 ]
+# Of the paper: optimizer, learning rate, batch size, epochs.
+TABLE_2 = {
+    "cnn": ("adam", 0.1, 32, 15),
+    "resnet": ("adadelta", 0.1, 10, 40),
+    "unet": ("adam", 0.01, 16, 20),
+    "mask_rcnn": ("sgd", 0.01, 16, 30),
+}
 STEPS = 6
 # Its second stage learns from what its first has only begun to propose.
 SLOW_STARTERS = {"mask_rcnn": 40}
@@ -92,6 +99,21 @@ def test_its_name_is_that_of_its_file(name):
 @pytest.mark.parametrize(("name", "start"), EVERY_START)
 def test_the_papers_row_and_every_start_lie_within_the_search_space(name, start):
     search_space.check(start, nucseg_models.get(name).search_space)
+
+
+@every_architecture
+def test_the_papers_row_learns_as_table_2_says(name):
+    architecture = nucseg_models.get(name)
+    row = [architecture.paper[key] for key in ("optimizer", "learning_rate", "batch_size")]
+    assert (*row, architecture.paper_epochs) == TABLE_2[name]
+
+
+@every_architecture
+def test_every_member_fits_a_side_of_64_pixels_and_so_each_multiple(name):
+    architecture = nucseg_models.get(name)
+    rng = np.random.default_rng(0)
+    points = [random_point(architecture.search_space, rng) for _ in range(200)]
+    assert {64 % architecture.stride(point) for point in points} == {0}
 
 
 @every_architecture

@@ -120,6 +120,15 @@ def test_a_missing_file_of_weights_is_refused_by_its_name(tiny, tmp_path):
         RESNET.build(tiny(RESNET), None, pretrained=str(tmp_path / "missing.weights.h5"))
 
 
+@pytest.mark.parametrize("depth", [50, 101, 152])
+def test_a_file_of_weights_fixes_the_depth(depth, tmp_path):
+    path = tmp_path / "mine.weights.h5"
+    network = getattr(keras.applications, f"ResNet{depth}")
+    network(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
+    assert RESNET.fixed_by(str(path)) == {"layers": depth}
+    assert RESNET.fixed_by("imagenet") == {}
+
+
 def test_only_resnet_takes_pretrained_weights_so_far():
     takers = [n for n in nucseg_models.names() if nucseg_models.get(n).accepts_pretrained()]
     assert "resnet" in takers

@@ -157,3 +157,9 @@ def test_two_that_want_the_same_file_fetch_it_once(server, tmp_path):
         jobs = [pool.submit(fetch, "a.zip", tmp_path, base_url=server.url) for _ in range(2)]
         assert all(job.result().read_bytes() == CONTENT for job in jobs)
     assert server.ranges == [None]
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_set(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"downloads can't be kept there .*: set NUCSEG_CACHE"):
+        fetch("a.zip", tmp_path / "file" / "cache")
