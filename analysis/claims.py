@@ -17,6 +17,7 @@ import polars as pl
 from analysis.intervals import Interval, difference_interval, mean_interval
 from analysis.load import AnalysisError, competing
 from analysis.paper import ORDER, ROWS
+from analysis.tables import cell
 
 CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "not enough evidence"
 
@@ -141,7 +142,7 @@ def compute_rises_otherwise(evidence: Evidence) -> Verdict:
     claim = "compute does not rise with IoU: ResNet is the slowest and only third best"
     winners = {name: evidence.winner(name).to_dicts() for name in ORDER}
     figures = tuple(
-        f"{ROWS[name].model}: IoU {trial['val_iou']:.3f}, {trial['device_seconds']:.0f} "
+        f"{ROWS[name].model}: IoU {cell(trial['val_iou'])}, {cell(trial['device_seconds'])} "
         f"device-seconds on {trial['device']}"
         for name, found in winners.items()
         for trial in found

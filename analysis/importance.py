@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from analysis import load, tables
-from analysis.command_line import add_format, add_gain, add_results, run
+from analysis.command_line import add_format, add_gain, add_results, leave, run
 from analysis.load import AnalysisError
 from analysis.measures import spans_decades
 from sweeps.storage import Store, open_store
@@ -54,7 +54,8 @@ def _analyse(arguments: argparse.Namespace) -> None:
             continue
         weights = importances(settings, mine[arguments.gain])
         found.append(weights.select(pl.lit(name).alias("architecture"), pl.all()))
-        print(f"{name}, {mine.height} trials\n{tables.FORMATS[arguments.format](weights)}\n")
+        drawn = f", {MOST} of them drawn at random" if mine.height > MOST else ""
+        print(f"{name}, {mine.height} trials{drawn}\n{tables.FORMATS[arguments.format](weights)}\n")
         if arguments.output:
             store = open_store(arguments.output)
             _write_figures(store, str(name), settings, mine[arguments.gain], weights)
@@ -140,4 +141,4 @@ def _write_figures(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

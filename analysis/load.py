@@ -88,8 +88,12 @@ def _sweeps_at(store: Store) -> list[Store]:
 
 
 def competing(trials: pl.DataFrame) -> pl.DataFrame:
-    """The trials that a search may win by: not failed, and no repeats with fresh seeds."""
-    return trials.filter(pl.col("status") != "failed", pl.col("confirms").is_null())
+    """The trials that a search may win by: not failed, within its limits, and no repeats with
+    fresh seeds.
+    """
+    return trials.filter(
+        pl.col("status") != "failed", pl.col("over_limit").is_null(), pl.col("confirms").is_null()
+    )
 
 
 def _read_all(row_type: type[Checked], stores: list[Store], name: str) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from analysis import load, parts
-from analysis.command_line import add_cost, add_gain, add_results, run
+from analysis.command_line import add_cost, add_gain, add_results, leave, run
 from analysis.load import AnalysisError
 from sweeps.storage import open_store
 
@@ -63,4 +63,4 @@ def _place(output: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

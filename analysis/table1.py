@@ -14,8 +14,9 @@ import polars as pl
 
 from analysis import claims, load, tables
 from analysis.claims import Evidence
-from analysis.command_line import add_format, add_results, run
+from analysis.command_line import add_format, add_results, leave, run
 from analysis.intervals import mean_interval
+from analysis.load import AnalysisError
 from analysis.paper import ORDER, ROWS
 from analysis.tables import WIDTH
 
@@ -47,6 +48,7 @@ def _analyse(arguments: argparse.Namespace) -> None:
     images = load.images(arguments.results).filter(pl.col("images") == "validation")
     evidence = Evidence(trials, images)
     print(tables.FORMATS[arguments.format](table(evidence, arguments.t4_factor)), "\n")
+    print(f"{_scaling(evidence, arguments.t4_factor)}\n")
     for verdict in claims.verdicts(evidence):
         print(textwrap.fill(f"{verdict.verdict.upper()}: {verdict.claim}", WIDTH))
         print("".join(f"  {figure}\n" for figure in verdict.figures))
@@ -72,6 +74,24 @@ def table(evidence: Evidence, t4_factor: float | None = None) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def _scaling(evidence: Evidence, t4_factor: float | None) -> str:
+    """What the hours on a T4 are; AnalysisError where one factor would stand for two devices."""
+    found = {trial["device"] for name in ORDER for trial in evidence.winner(name).to_dicts()}
+    others = sorted(device for device in found if not _is_t4(device))
+    if t4_factor is None or not others:
+        return "T4_hours: as measured on a T4; on other devices not known (--t4-factor)"
+    if len(others) > 1:
+        raise AnalysisError(
+            f"--t4-factor is of one device, but the best trials ran on {', '.join(others)}: name "
+            "only results of one device besides T4"
+        )
+    return f"T4_hours: hours on {others[0]}, times {t4_factor:g} as given by --t4-factor"
+
+
+def _is_t4(device: str) -> bool:
+    return T4 in device.split()
+
+
 SCHEMA = {
     "model": pl.String,
     "of": pl.String,
@@ -94,15 +114,16 @@ def _measured(evidence: Evidence, trial: dict[str, Any], t4_factor: float | None
     )
     hours = trial["device_seconds"] / 3600
     again = evidence.again(trial)
-    on_t4 = T4 in str(trial["device"]).split()
-    factor = 1.0 if on_t4 else t4_factor
+    factor = 1.0 if _is_t4(str(trial["device"])) else t4_factor
     return {
         "model": ROWS[trial["architecture"]].model,
         "of": f"{trial['sweep']}, {trial['trial_id']}",
         "train_accuracy": trial["train_accuracy"],
         "test_accuracy": trial["test_accuracy"],
         "test_iou": trial["test_iou"],
-        "val_iou": str(mean_interval(mine["iou"])) if mine.height else f"{trial['val_iou']:.3f}",
+        "val_iou": str(mean_interval(mine["iou"]))
+        if mine.height
+        else tables.cell(trial["val_iou"]),
         "val_iou_of_fresh_seeds": str(mean_interval(again)) if len(again) else None,
         "hours": hours,
         "T4_hours": None if factor is None else hours * factor,
@@ -111,4 +132,4 @@ def _measured(evidence: Evidence, trial: dict[str, Any], t4_factor: float | None
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

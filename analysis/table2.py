@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from analysis import load, tables
-from analysis.command_line import add_format, add_results, run
+from analysis.command_line import add_format, add_results, leave, run
 from analysis.paper import ORDER, ROWS, PaperRow
 
 
@@ -78,4 +78,4 @@ def _found(trial: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

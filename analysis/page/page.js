@@ -3,10 +3,12 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const dialog = document.getElementById("trial");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const onPaper = { "--ground": "#ffffff", "--ink": "#000000", "--line": "#999999" };
+let printing = false; // the style sheet's colours of paper come too late for the charts
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(name).trim();
+  const of = (name) => printing ? onPaper[name] : style.getPropertyValue(name).trim();
   return {
     paper_bgcolor: of("--ground"), plot_bgcolor: of("--ground"), "font.color": of("--ink"),
     "xaxis.gridcolor": of("--line"), "yaxis.gridcolor": of("--line"),
@@ -80,8 +82,16 @@ dialog.addEventListener("close", () => {
   if (trialInAddress()) history.replaceState(null, "", "#");
 });
 window.addEventListener("hashchange", openTrial);
-dark.addEventListener("change", () => {
+function recolour() {
   for (const place of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(place, colours());
-});
+}
+
+dark.addEventListener("change", recolour);
+for (const [event, begins] of [["beforeprint", true], ["afterprint", false]]) {
+  window.addEventListener(event, () => {
+    printing = begins;
+    recolour();
+  });
+}
 openTrial();
 document.documentElement.dataset.ready = "yes";

@@ -123,3 +123,23 @@ def test_reading_needs_neither_ray_nor_keras_nor_tensorflow():
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_refusal_ends_the_commands_in_order(sweep_folder, ten_trials, request):
+    folder = Path(sweep_folder(ten_trials))
+    table = to_table(TrialRecord, ten_trials).replace_schema_metadata({"schema_version": "0"})
+    pq.write_table(table, folder / SUMMARY_FILE)
+    command = [sys.executable, "analysis/tradeoff.py", str(folder)]
+    for _ in range(6):  # threads of Arrow's were still at work in most runs, and aborted it
+        done = subprocess.run(
+            command, cwd=request.config.rootpath, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("analysis/tradeoff.py: ")
+        assert "terminate called" not in done.stderr
+
+
+def test_a_trial_over_a_limit_does_not_compete(sweep_folder, trial_record):
+    over = trial_record(trial_id="b", over_limit="peak_memory_bytes 2 is over 1")
+    folder = sweep_folder([trial_record(trial_id="a"), over])
+    assert load.competing(load.trials([folder]))["trial_id"].to_list() == ["a"]

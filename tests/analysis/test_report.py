@@ -240,6 +240,17 @@ def test_it_prints_without_what_only_a_screen_needs(shown):
     assert shown.page.locator("#tradeoff h2").is_visible()
 
 
+def test_in_the_dark_its_charts_are_printed_black_on_white(browser, written):
+    shown = Shown(browser, written, color_scheme="dark")
+    ink = "getComputedStyle(document.querySelector('.js-plotly-plot .xtick text')).fill"
+    seen = shown.page.evaluate(ink)
+    shown.page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {ink} }})")
+    shown.page.pdf()
+
+    assert shown.page.evaluate("window.printed") == "rgb(0, 0, 0)" != seen
+    shown.page.wait_for_function(f"{ink} === '{seen}'")  # as before on the screen
+
+
 def test_of_failed_trials_alone_it_says_so_and_shows_why(
     browser, sweep_folder, ten_trials, tmp_path
 ):

@@ -1,3 +1,4 @@
+import pyarrow.parquet as pq
 import pytest
 
 from analysis import load, table1
@@ -29,6 +30,25 @@ def test_hours_are_scaled_to_a_t4_only_by_a_factor_that_was_given(evidence):
 
     assert hours() is None
     assert hours(t4_factor=0.5) == pytest.approx(40 / 3600)
+
+
+def test_one_factor_is_not_taken_for_two_devices(sweep_folder, trial_record, capsys):
+    best = {"is_best": True, "device_seconds": 7200.0}
+    rows = [trial_record(**best, device="A10G"), trial_record(**best, architecture="cnn")]
+    assert table1.main([sweep_folder(rows), "--t4-factor", "0.5"]) == 2
+    assert "--t4-factor is of one device, but the best trials ran on A10G, cpu" in (
+        capsys.readouterr().err
+    )
+    assert table1.main([sweep_folder(rows[:1]), "--t4-factor", "0.5"]) == 0
+    assert "T4_hours: hours on A10G, times 0.5 as given by --t4-factor" in capsys.readouterr().out
+
+
+def test_results_without_a_metric_leave_a_gap(sweep_folder, ten_trials, capsys):
+    folder = sweep_folder(ten_trials)
+    table = pq.read_table(f"{folder}/summary.parquet").drop_columns(["val_iou"])
+    pq.write_table(table, f"{folder}/summary.parquet")
+    assert table1.main([folder]) == 0
+    assert "NOT ENOUGH EVIDENCE" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("device", "known"), [("Tesla T4", True), ("Quadro T400", False)])

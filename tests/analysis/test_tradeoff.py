@@ -59,11 +59,12 @@ def test_repeats_with_fresh_seeds_do_not_compete(sweep_folder, ten_trials, trial
 
 
 def test_answers_are_those_worked_out_by_hand(scored):
-    overall, each, cheapest, affordable = tradeoff.answers(
+    overall, each, cheapest_of_all, cheapest, affordable = tradeoff.answers(
         scored, "device_seconds", "val_iou", budget=60.0
     ).values()
     assert names(overall) == ["cnn-1", "cnn-4", "unet-0", "unet-2", "unet-1"]
     assert names(each) == ["cnn-1", "cnn-4", "cnn-3", "unet-0", "unet-2", "unet-1"]
+    assert names(cheapest_of_all) == ["unet-2"]
     assert names(cheapest) == ["cnn-4", "unet-2"]
     assert names(affordable) == ["cnn-4", "unet-2"]
 
@@ -85,10 +86,11 @@ def test_the_command_prints_the_answers_and_writes_tables_and_figures(
     assert (done.status, done.err) == (0, "")
     assert "Best of each architecture for at most 60 device-seconds" in done.out
     assert "cnn-4: optimizer adam, width 4" in done.out
+    assert "Hypervolume (0..1) after 1, 5 and 9 h: 0, 0.540, 0.604" in done.out
     rows = list(csv.DictReader(io.StringIO((out / "cheapest_good.csv").read_text())))
     assert [row["trial_id"] for row in rows] == ["cnn-4", "unet-2"]
     assert rows[0]["val_iou"] == "0.645"
-    assert (out / "tradeoff.md").read_text().count("## ") == 4
+    assert (out / "tradeoff.md").read_text().count("## ") == 5
     for name in ("tradeoff", "hypervolume"):
         with Image.open(out / f"{name}.png") as image:
             assert len(image.convert("L").getcolors()) > 20

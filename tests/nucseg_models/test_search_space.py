@@ -49,9 +49,18 @@ def test_unknown_and_missing_names_are_told():
 
 @pytest.mark.parametrize(
     ("size", "is_accepted"),
-    [(128, True), (96, True), (1024, True), (100, False), (0, False), (-32, False), (64.0, False)],
+    [
+        (128, True),
+        (320, True),
+        (96, False),
+        (1024, True),
+        (100, False),
+        (0, False),
+        (-32, False),
+        (64.0, False),
+    ],
 )
-def test_the_image_size_may_be_pinned_to_any_multiple_of_32(size, is_accepted):
+def test_the_image_size_may_be_pinned_to_any_multiple_of_64(size, is_accepted):
     space = {"image_size": LEARNING["image_size"]}
     if is_accepted:
         check({"image_size": size}, space)

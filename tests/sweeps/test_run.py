@@ -191,6 +191,7 @@ def test_in_a_pipe_it_prints_a_line_an_event_and_the_winners_and_nothing_else(fi
     ]
     patterns = [
         r"sweep night: 2 trials each of cnn, resnet on synthetic: \d+ images to train on, .*",
+        "with --max-epochs 2 --scheduler asha stops no trial early: it needs 3 epochs at least",
         r"1 machine: \d+ CPU cores?, \d+ GPUs?, room for \d+ trials? at once",
         r"(cnn|resnet)-000\d: started",
         r"cnn-000\d: epoch \d/2, IoU 0\.\d+, loss \d+\.\d+",
@@ -199,7 +200,7 @@ def test_in_a_pipe_it_prints_a_line_an_event_and_the_winners_and_nothing_else(fi
         r"saving the winners",
     ]
     assert [line for line in events if not any(re.fullmatch(p, line) for p in patterns)] == []
-    assert len(events) == 1 + 1 + 4 + 4 + 2 + 2 + 1
+    assert len(events) == 1 + 1 + 1 + 4 + 4 + 2 + 2 + 1
     assert re.search(r"^cnn +0\.\d{3} +0\.\d{3} ", told, flags=re.MULTILINE)
     assert "summary  results/night/summary.parquet" in told
     assert len(told.splitlines()) < len(events) + 20
