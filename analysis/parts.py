@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from analysis import charts, gallery, headline, importance, thinning, tradeoff
-from analysis.load import AnalysisError
+from analysis.load import AnalysisError, competing
 from analysis.page.render import ChartPlace, Page, Section, table
 from analysis.tables import cell
 
@@ -38,6 +38,11 @@ class Results:
             return tradeoff.scored_trials(self.trials, self.cost, self.gain)
         except AnalysisError:
             return self.trials.clear()
+
+    @cached_property
+    def judged(self) -> pl.DataFrame:
+        """Trials that may win and have the gain, whatever is known of their cost."""
+        return competing(self.trials).filter(pl.col(self.gain).is_not_null())
 
     @cached_property
     def shown(self) -> pl.DataFrame:
@@ -131,7 +136,10 @@ def _curves(results: Results, made: Page) -> Iterator[Section]:
     wanted = running.sort(TRIAL).head(thinning.MOST_CURVES)
     if results.scored.height:
         ended = thinning.trials(results.scored, results.cost, results.gain, thinning.MOST_CURVES)
-        wanted = pl.concat([ended.select(TRIAL), wanted])
+    else:
+        best_first = results.trials.sort(results.gain, descending=True, nulls_last=True)
+        ended = best_first.head(thinning.MOST_CURVES)
+    wanted = pl.concat([ended.select(TRIAL), wanted])
     found = results.curves.join(wanted, on=TRIAL).sort("epoch")
     curves = {
         charts.key(curve.row(0, named=True)): curve[thinning.evenly(curve.height)]
@@ -166,12 +174,13 @@ def _curves(results: Results, made: Page) -> Iterator[Section]:
 def _settings(results: Results, made: Page) -> Iterator[Section]:
     """Parallel coordinates and importances, an architecture at a time."""
     places = []
-    for (name,), mine in results.scored.group_by("architecture", maintain_order=True):
+    for (name,), mine in results.judged.group_by("architecture", maintain_order=True):
         settings = importance.hyperparameters(mine)
         if mine.height < importance.FEWEST or not settings.width:
             continue
         weights = importance.importances(settings, mine[results.gain])
-        few = results.shown.filter(pl.col("architecture") == name)
+        most = thinning.MOST_TRIALS
+        few = mine if mine.height <= most else results.shown.filter(architecture=name)
         made.charts[f"importance-{name}"] = charts.importances(weights)
         made.charts[f"parallel-{name}"] = charts.parallel(few, results.gain, weights)
         strongest = ", ".join(weights["hyperparameter"].head(3))

@@ -145,8 +145,8 @@ def test_pointing_at_a_trial_shows_its_settings(shown):
     hover = shown.page.locator("[data-chart=pareto] .hoverlayer")
     hover.get_by_text("width 1").wait_for()
     shown.page.mouse.click(place["x"], place["y"])
-    assert shown.page.locator("#trial-heading").inner_text() == "night/unet-1"
-    assert shown.page.locator("#trial-curve svg.main-svg").count() > 0
+    shown.page.locator("#trial-heading").get_by_text("night/unet-1", exact=True).wait_for()
+    shown.page.locator("#trial-curve svg.main-svg").first.wait_for()
 
 
 def test_filters_hide_an_architecture_everywhere(shown):
@@ -260,6 +260,29 @@ def test_of_failed_trials_alone_it_says_so_and_shows_why(
     assert "of 1 trials none was scored" in shown.page.locator("header").inner_text()
     assert "out of memory" in shown.page.locator("#failures").inner_text()
     assert shown.complaints == []
+
+
+def test_without_prices_what_needs_none_is_drawn(
+    browser, sweep_folder, ten_trials, epoch_record, tmp_path
+):
+    curve = [epoch_record(trial_id="unet-1", epoch=epoch) for epoch in (1, 2)]
+    path = tmp_path / "r.html"
+    folder = sweep_folder(ten_trials, curve)
+    assert report.main([folder, "--cost", "usd", "-o", str(path)]) == 0
+    shown = Shown(browser, path)
+    assert "none was scored" in shown.page.locator("header").inner_text()
+    for chart in ("curves", "importance-cnn"):
+        assert shown.page.locator(f"[data-chart={chart}] .main-svg").count() > 0
+    assert shown.complaints == []
+
+
+def test_of_failed_trials_alone_their_curves_are_drawn(
+    browser, sweep_folder, ten_trials, epoch_record, tmp_path
+):
+    path = tmp_path / "r.html"
+    folder = sweep_folder(ten_trials[-1:], [epoch_record(trial_id="unet-4")])
+    assert report.main([folder, "-o", str(path)]) == 0
+    assert Shown(browser, path).page.locator("[data-chart=curves] .main-svg").count() > 0
 
 
 def test_of_a_sweep_that_has_just_begun_it_shows_the_curves(
