@@ -5,11 +5,12 @@
 The table of record_grid.py holds every setting's curve, so that searches can be played through it
 in moments: this project's, random search without early stopping, and Ray's OptunaSearch with its
 ASHAScheduler, as documented. All choose from the same ranges (a learning rate is taken to the
-nearest recorded one) and know nothing before; but this project always begins with the paper's row,
-for which one from the middle of the table stands, and which is never stopped early. A further line
-is this project as its users have it: after the CNN's own row of the paper comes its known good
-start (as far as the table's five settings go), which was found earlier, on more of these images. Of
-seeds that do not get there within the trials given, all that they spent is counted.
+nearest recorded one). Two lines are this project's: "as shipped", where, as for its users, the
+U-Net's own row of the paper comes first and then its known good start (as far as the table's six
+settings go, Adam standing for AdamW), which was found earlier, on more of these images; and
+"without its start", where it knows as little as the others, and a random setting stands for the
+paper's row, which is never stopped early. Of seeds that do not get there within the trials given,
+all that they spent is counted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from record_grid import CNN, FIXED, GRID
+from record_grid import FIXED, GRID, UNET
 
 from nucseg_models.search_space import Choice, Float
 from sweeps.assignment import Assignment
@@ -41,48 +42,58 @@ from sweeps.searcher import StudyPerArchitecture
 
 SHARES = (0.95, 0.99)
 RATES = GRID["learning_rate"]
-SEARCHES = ("ours", "ours, with its start", "random", "Ray with OptunaSearch and ASHA")
-MIDDLE = {"kernel": 3, "normalisation": "none", "loss": "bce", "schedule": "cosine"}
+CHOICES = {name: values for name, values in GRID.items() if name != "learning_rate"}
+SHIPPED, BARE = "this project, as shipped", "this project, without its start"
+OURS = (SHIPPED, BARE)
+SEARCHES = (*OURS, "random search", "Ray with OptunaSearch and ASHA")
 
 
 def made(name: str, epochs: int, trials: int, seed: int) -> tuple[Any, Any]:
     """A search and its scheduler, as they are used."""
-    if name.startswith("ours"):
-        config = SweepConfig(arch="cnn", name="grid", trials=trials, max_epochs=epochs, seed=seed)
+    if name in (SHIPPED, BARE):
+        config = SweepConfig(arch="unet", name="grid", trials=trials, max_epochs=epochs, seed=seed)
         search = StudyPerArchitecture(
             config,
-            [_narrowed(as_shipped="start" in name)],
+            [_narrowed(_shipped() if name == SHIPPED else _any(seed))],
             deadline=None,
             pretrained=None,
             device_seconds=lambda trial: 1.0,
         )
-        return search, SchedulerPerArchitecture("asha", ["cnn"], epochs)
+        return search, SchedulerPerArchitecture("asha", ["unet"], epochs)
     space = {
         "learning_rate": FloatDistribution(min(RATES), max(RATES), log=True),
-        **{name: CategoricalDistribution(GRID[name]) for name in MIDDLE},
+        **{name: CategoricalDistribution(values) for name, values in CHOICES.items()},
     }
     settings: dict[str, Any] = {"metric": "val_iou", "mode": "max"}
-    if name == "random":
+    if name == "random search":
         sampler = optuna.samplers.RandomSampler(seed=seed)
         return OptunaSearch(space, sampler=sampler, **settings), FIFOScheduler()
     return OptunaSearch(space, seed=seed, **settings), ASHAScheduler(max_t=epochs, **settings)
 
 
-def _narrowed(*, as_shipped: bool) -> Any:
-    """The CNN with the grid's ranges only; as shipped, with its own paper's row and its start."""
+def _narrowed(first: Sequence[Mapping[str, Any]]) -> Any:
+    """The U-Net with the grid's ranges only, that begins with the settings given."""
     space = {name: Choice(value) for name, value in FIXED.items()}
-    space |= {name: Choice(*GRID[name]) for name in MIDDLE}
+    space |= {name: Choice(*values) for name, values in CHOICES.items()}
     space["learning_rate"] = Float(min(RATES), max(RATES), log=True)
-    narrowed = type(CNN)()
-    first = {**FIXED, **MIDDLE, "learning_rate": 0.012}
-    paper, *starts = [
-        {**FIXED, **{setting: row[setting] for setting in GRID}}
-        for row in ((CNN.paper, *CNN.starts) if as_shipped else (first,))
-    ]
+    narrowed = type(UNET)()
+    paper, *starts = [{**FIXED, **{setting: row[setting] for setting in GRID}} for row in first]
     narrowed.__dict__.update(
         search_space=space, paper=paper, starts=tuple(starts), paper_epochs=10**6
     )
     return narrowed
+
+
+def _shipped() -> list[dict[str, Any]]:
+    """The paper's row, and the known good start."""
+    rows = [dict(UNET.paper), *map(dict, UNET.starts)]
+    return [{**row, "optimizer": str(row["optimizer"]).replace("adamw", "adam")} for row in rows]
+
+
+def _any(seed: int) -> list[dict[str, Any]]:
+    """A setting drawn at random."""
+    rng = np.random.default_rng(seed)
+    return [{name: values[rng.integers(len(values))] for name, values in GRID.items()}]
 
 
 class Replay:
@@ -96,7 +107,7 @@ class Replay:
 
     def _key(self, settings: Mapping[str, Any]) -> tuple[Any, ...]:
         near = min(RATES, key=lambda rate: abs(math.log(rate / settings["learning_rate"])))
-        return (near, *(settings[name] for name in MIDDLE))
+        return (near, *(settings[name] for name in CHOICES))
 
     def spent(self, name: str, trials: int, seed: int) -> list[float]:
         """Device-seconds until each of SHARES of the best IoU is found."""
@@ -159,20 +170,28 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     replay = Replay(arguments.table, arguments.slots)
-    print(f"best of {len(replay.rows)} settings: IoU {replay.best:.3f}")
+    reached = [max(row["scores"]) / replay.best for row in replay.rows.values()]
+    near = ", ".join(f"{sum(r >= s for r in reached)} within {1 - s:.0%}" for s in SHARES)
+    print(f"best of {len(replay.rows)} settings: IoU {replay.best:.3f}; {near}")
     seeds = range(arguments.seeds)
     every = {n: [replay.spent(n, arguments.trials, seed) for seed in seeds] for n in SEARCHES}
     for place, share in enumerate(SHARES):
-        ours = _nth(every["ours"], place)
         for name, runs in every.items():
             spent = _nth(runs, place)
             low, high = np.quantile(spent, [0.05, 0.95])
             print(
                 f"{share:.0%} by {name}: {statistics.median(spent):.0f} device-seconds "
-                f"({low:.0f} to {high:.0f}), mean {statistics.mean(spent):.0f}; "
-                f"ours, over it: {statistics.median(ours) / statistics.median(spent):.2f} "
-                f"(means: {statistics.mean(ours) / statistics.mean(spent):.2f})"
+                f"({low:.0f} to {high:.0f}), mean {statistics.mean(spent):.0f}; over it, "
+                + ", ".join(_ratio(mine, _nth(every[mine], place), spent) for mine in OURS)
             )
+
+
+def _ratio(name: str, ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """How much this project spends of what another does."""
+    medians, means = (
+        measure(ours) / measure(theirs) for measure in (statistics.median, statistics.mean)
+    )
+    return f"{name} {medians:.2f} (means: {means:.2f})"
 
 
 def _nth(runs: Iterable[Sequence[float]], place: int) -> list[float]:

@@ -27,18 +27,25 @@ def outputs(
         if max(shape) > LARGEST_SIDE:
             yield from ((index, _tiled(model, images[index], stride)) for index in indices)
             continue
-        count = max(1, PIXELS_AT_ONCE // (shape[0] * shape[1]))
+        count = min(len(indices), max(1, PIXELS_AT_ONCE // (shape[0] * shape[1])))
         for first in range(0, len(indices), count):
             chosen = indices[first : first + count]
             batch = np.stack([_padded(images[index], shape) for index in chosen])
-            for index, output in zip(chosen, _predict(model, batch), strict=True):
+            for index, output in zip(chosen, _predict(model, batch, count), strict=True):
                 height, width = images[index].shape[:2]
                 yield index, output[:height, :width]
 
 
-def _predict(model: Any, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Outputs float32 (B, H, W, C) of a batch uint8 (B, H, W, 3)."""
-    return np.asarray(model.predict_on_batch(batch.astype(np.float32) / 255.0))
+def _predict(model: Any, batch: NDArray[np.uint8], count: int) -> NDArray[np.float32]:
+    """Outputs float32 (B, H, W, C) of a batch uint8 (B, H, W, 3), B <= count.
+
+    Where the network is compiled for each shape, which takes seconds, the batch is filled up to
+    `count` images: the last one of a size then needs no compiling of its own.
+    """
+    size = len(batch)
+    if model.jit_compile:
+        batch = np.concatenate([batch, np.repeat(batch[-1:], count - size, axis=0)])
+    return np.asarray(model.predict_on_batch(batch.astype(np.float32) / 255.0))[:size]
 
 
 def _by_padded_shape(

@@ -47,6 +47,34 @@ def learning_rate(hyperparameters: Hyperparameters, progress: float) -> float:
     return peak * max(0.01, 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
+def of(model: Any) -> Fused:
+    """A compiled model's, out of the loss scaling that Keras puts around it in float16."""
+    scaling = _scaling(model)
+    fused: Fused = scaling.inner_optimizer if scaling else model.optimizer
+    return fused
+
+
+def restart(model: Any, hyperparameters: Hyperparameters) -> None:
+    """As `Fused.restart`, and the loss is scaled as at first."""
+    of(model).restart(hyperparameters)
+    if scaling := _scaling(model):
+        scaling.step_counter.assign(0)
+        scaling.dynamic_scale.assign(scaling.initial_scale)
+
+
+def slots(model: Any) -> list[Any]:
+    """The variables that a checkpoint needs beside the weights."""
+    scaling = _scaling(model)
+    scale = [scaling.step_counter, scaling.dynamic_scale] if scaling else []
+    return [*of(model).slots(), *scale]
+
+
+def _scaling(model: Any) -> Any:
+    """The loss scaling around a compiled model's optimizer; None where there is none."""
+    wraps = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    return model.optimizer if wraps else None
+
+
 class Fused(keras.optimizers.Optimizer):
     """Applies another optimizer to weights joined in a few flat vectors.
 
@@ -62,7 +90,9 @@ class Fused(keras.optimizers.Optimizer):
         self.inner = inner
 
     def build(self, variables: list[Any]) -> None:
-        """Join `variables` and build the inner optimizer on the result."""
+        """Join `variables` and build the inner optimizer on the result; once."""
+        if self.built:
+            return
         super().build(variables)
         self._groups = _groups([math.prod(v.shape) for v in variables])
         self._flats = [

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from nucseg_models import optimizers
+from nucseg_models import device, optimizers
 from nucseg_models.architecture import Architecture
 from nucseg_models.batches import Batches
 from nucseg_models.data import Dataset
@@ -68,6 +68,7 @@ class TrainingRun:
     `train` and `validation` hold normalised images (see `nucseg_models.data.normalise`).
     epochs: at most so many passes. deadline: a `time.time()` by which the run ends itself,
     final evaluation included; a cosine schedule then ends with the last epoch that fits.
+    threads: of the processor, which beside a GPU cut crops; without one they train.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class TrainingRun:
         pretrained: str | None = None,
         deadline: float | None = None,
         workshop: Workshop | None = None,
+        threads: int = 1,
     ) -> None:
         self.began = time.time()
         self.architecture, self.hyperparameters = architecture, hyperparameters
@@ -90,7 +92,8 @@ class TrainingRun:
         workshop = workshop or Workshop()
         self.model = workshop.model(architecture, hyperparameters, seed, pretrained)
         self.flops_per_image = workshop.flops(architecture, hyperparameters)
-        self.batches = Batches(train, architecture, hyperparameters, seed)
+        cutting = threads if device.on_gpu() else 1
+        self.batches = Batches(train, architecture, hyperparameters, seed, cutting)
         self.clock = Clock(start=time.time() - self.began)
         self.epochs_run = 0
         self.progress = 0.0  # share of the learning rate's schedule that is over
@@ -109,7 +112,7 @@ class TrainingRun:
         rate, end = (
             optimizers.learning_rate(self.hyperparameters, at) for at in (self.progress, progress)
         )
-        self.model.optimizer.glide(rate, end, len(self.batches))
+        optimizers.of(self.model).glide(rate, end, len(self.batches))
         self.batches.epoch = self.epochs_run
         loss, building = self._fit()
         trained = time.time()
@@ -177,7 +180,7 @@ class TrainingRun:
 
     def save(self, folder: Path) -> None:
         """Write all that going on from here needs, about 4 times the weights, into `folder`."""
-        variables = {"model": state(self.model), "slot": self.model.optimizer.slots()}
+        variables = {"model": state(self.model), "slot": optimizers.slots(self.model)}
         groups = {kind: [ops.convert_to_numpy(v) for v in vs] for kind, vs in variables.items()}
         groups["best"] = self.best_weights
         arrays = {f"{kind}_{n}": a for kind, group in groups.items() for n, a in enumerate(group)}
@@ -194,10 +197,10 @@ class TrainingRun:
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote."""
         groups = _arrays(folder / "state.npz")
-        variables = [*state(self.model), *self.model.optimizer.slots()]
+        variables = [*state(self.model), *optimizers.slots(self.model)]
         for variable, value in zip(variables, groups["model"] + groups["slot"], strict=True):
             variable.assign(value)
-        self.model.optimizer.read()
+        optimizers.of(self.model).read()
         self.best_weights = groups["best"]
         counters = json.loads((folder / "counters.json").read_text())
         self.clock = Clock(*counters["clock"])

@@ -41,13 +41,15 @@ class Workshop:
         key = _key(architecture, hyperparameters, pretrained)
         if key != self._key:
             self._clear()  # the old graph, before the new one is built
-            keras.backend.clear_session()
+            policy = keras.config.dtype_policy()
+            keras.backend.clear_session()  # would forget the precision too
+            keras.config.set_dtype_policy(policy)
             self._build(architecture, hyperparameters, pretrained)
             self._key = key
         fresh_weights.draw(self._model, seed)
         for variable, value in self._loaded:
             variable.assign(value)
-        self._model.optimizer.restart(hyperparameters)
+        optimizers.restart(self._model, hyperparameters)
         if "loss" in hyperparameters:
             self._loss.choose(str(hyperparameters["loss"]))
         return self._model
@@ -73,6 +75,7 @@ class Workshop:
             loss=architecture.loss(self._model, self._loss),
             jit_compile=_worth_jit(),
         )
+        self._model.optimizer.build(self._model.trainable_variables)  # the loss scaling's, if any
 
 
 def _key(

@@ -19,6 +19,7 @@ class Assignment:
     trial: its name, architecture and number from 0, such as "unet-0003".
     epochs: at most so many. deadline: UNIX time by which it must end itself, or None.
     pretrained: "imagenet", a weights file's path, or None. threads: CPU cores it may use.
+    precision: Keras's dtype policy that networks compute by.
     checkpoint: folder, as a URI, of the state to go on from, or None.
     confirms: the trial that this one repeats with another seed, or None.
     """
@@ -30,6 +31,7 @@ class Assignment:
     seed: int
     is_paper: bool
     threads: int
+    precision: str = "float32"
     pretrained: str | None = None
     deadline: float | None = None
     checkpoint: str | None = None

@@ -32,6 +32,7 @@ WORKER_ENVIRONMENT = {
     # Convolutions by oneDNN, on all processors: TensorFlow takes it by itself on the newest
     # only, and a U-Net's step took 1.6 times as long without.
     "TF_ENABLE_ONEDNN_OPTS": "1",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else JAX takes most of a GPU, which may be shared
     # See nucseg_models.device: memory of large tensors is kept, in all threads.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),

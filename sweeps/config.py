@@ -23,7 +23,7 @@ from sweeps.options import (
     text,
     whole_number,
 )
-from sweeps.record import BACKENDS
+from sweeps.record import BACKENDS, PRECISIONS
 
 _WHAT, _DATA, _SEARCH = "what to search", "data", "search"
 _MACHINES, _RESULTS = "machines", "results"
@@ -176,6 +176,10 @@ class SweepConfig:
         str,
         Option(_MACHINES, one_of(*BACKENDS), "NAME", "Keras backend: tensorflow, jax or torch"),
     ] = "tensorflow"
+    precision: Annotated[
+        str,
+        Option(_MACHINES, one_of(*PRECISIONS), "NAME", "Keras's dtype policy (docs/gpu.md)"),
+    ] = "float32"
     address: Annotated[
         str,
         Option(

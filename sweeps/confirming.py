@@ -43,6 +43,7 @@ def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
         seed=trial_seed(sweep.config.seed, name),
         is_paper=best.is_paper,
         threads=max(1, int(sweep.config.cpus_per_trial)),
+        precision=sweep.config.precision,
         pretrained=weights(nucseg_models.get(best.architecture), sweep.pretrained),
         confirms=best.trial_id,
     )

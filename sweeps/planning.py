@@ -72,6 +72,7 @@ def _probed(sweep: Sweep, name: str, resources: Bundle) -> Part:
         start,
         [*known, *draws],
         threads=max(1, int(config.cpus_per_trial)),
+        precision=config.precision,
         train=sweep.inputs.train,
         validation=sweep.inputs.validation,
     )

@@ -41,6 +41,7 @@ def probe(
     others: Sequence[Mapping[str, Any]],
     *,
     threads: int,
+    precision: str,
     train: Dataset,
     validation: Dataset,
 ) -> Probe:
@@ -50,7 +51,7 @@ def probe(
     from nucseg_models import device  # noqa: PLC0415
     from nucseg_models.training import TrainingRun  # noqa: PLC0415
 
-    device.prepare(threads)
+    device.prepare(threads, precision)
     architecture = nucseg_models.get(name)
     run = TrainingRun(
         architecture,
@@ -59,6 +60,7 @@ def probe(
         validation=_some(validation, IMAGES),
         epochs=2,
         seed=0,
+        threads=threads,
     )
     run.epoch()
     start, first = run.clock.start, run.clock

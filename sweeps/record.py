@@ -25,6 +25,7 @@ from sweeps.score_columns import TEST, TRAINING, VALIDATION, count, score
 __all__ = [
     "BACKENDS",
     "CURVES_FILE",
+    "PRECISIONS",
     "SCHEMA_VERSION",
     "STATUSES",
     "SUMMARY_FILE",
@@ -43,6 +44,7 @@ __all__ = [
 SUMMARY_FILE, CURVES_FILE, SWEEP_FILE = "summary.parquet", "curves.parquet", "sweep.json"
 STATUSES = ("completed", "stopped", "failed")
 BACKENDS = ("tensorflow", "jax", "torch")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def _seconds(description: str) -> Column:
@@ -94,6 +96,10 @@ class TrialRecord(Checked):
     ] = None
     seed: Annotated[int, Column("number", "Seed of the trial's random choices", at_least=0)]
     backend: Annotated[str, Column("name", "Keras backend", choices=BACKENDS)]
+    precision: Annotated[
+        str | None,
+        Column("name", "Keras's dtype policy that the network trained by", choices=PRECISIONS),
+    ] = None
     device: Annotated[
         str | None, Column("name", "Device that trained, as the backend or the system names it")
     ] = None

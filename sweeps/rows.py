@@ -103,6 +103,7 @@ def trial_record(
         confirms=assignment.confirms,
         seed=assignment.seed,
         backend=facts.backend,
+        precision=assignment.precision,
         worker=_worker(figures),
         workers_lost=underway.lost,
         dataset=facts.dataset,

@@ -209,6 +209,7 @@ class StudyPerArchitecture(Searcher):
             seed=trial_seed(self._config.seed, name),
             is_paper=number == 0,
             threads=max(1, int(self._config.cpus_per_trial)),
+            precision=self._config.precision,
             pretrained=weights(branch.architecture, self._pretrained),
             deadline=self._deadline,
         )

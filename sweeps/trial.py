@@ -42,7 +42,7 @@ def run_trial(
     """
     assignment = Assignment.from_config(config)
     if not _prepared:
-        device.prepare(assignment.threads)
+        device.prepare(assignment.threads, assignment.precision)
         _prepared.add(assignment.threads)
     device.restart_peak_memory()
     try:
@@ -94,6 +94,7 @@ def _train(
         pretrained=assignment.pretrained,
         deadline=assignment.deadline,
         workshop=WORKSHOP,
+        threads=assignment.threads,
     )
     earlier = _restore(run, assignment)
     curve = [*earlier]

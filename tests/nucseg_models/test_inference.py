@@ -63,12 +63,30 @@ def test_images_of_one_size_go_through_together_up_to_a_limit(model, monkeypatch
     sizes = []
     whole = inference._predict
     monkeypatch.setattr(
-        inference, "_predict", lambda m, batch: sizes.append(len(batch)) or whole(m, batch)
+        inference, "_predict", lambda m, batch, n: sizes.append(len(batch)) or whole(m, batch, n)
     )
     found = outputs(model, images, stride=8)
     assert sizes == [3, 3, 1]
     for index, picture in enumerate(images):
         np.testing.assert_allclose(found[index], directly(model, picture), atol=1e-6)
+
+
+def test_where_each_shape_is_compiled_the_last_batch_is_filled_up(monkeypatch):
+    monkeypatch.setattr(inference, "PIXELS_AT_ONCE", 3 * 16 * 16)
+    images = [image(16, 16, seed=i) for i in range(4)]
+    batches = []
+
+    class Compiled:
+        jit_compile = True
+
+        def predict_on_batch(self, batch):
+            batches.append(batch.shape)
+            return batch[..., :1]
+
+    found = outputs(Compiled(), images, stride=8)
+    assert batches == [(3, 16, 16, 3)] * 2
+    for index, picture in enumerate(images):
+        np.testing.assert_allclose(found[index], picture[..., :1] / 255.0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +107,7 @@ def test_no_tile_is_larger_than_the_largest_side(model, monkeypatch):
     shapes = set()
     whole = inference._predict
     monkeypatch.setattr(
-        inference, "_predict", lambda m, batch: shapes.add(batch.shape[1:3]) or whole(m, batch)
+        inference, "_predict", lambda m, part, n: shapes.add(part.shape[1:3]) or whole(m, part, n)
     )
     outputs(model, [image(150, 90)], stride=8)
     assert shapes == {(64, 64)}

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import nucseg_models
+from nucseg_models import optimizers
 from nucseg_models.workshop import Workshop
 
 every_name = pytest.mark.parametrize("name", ["cnn", "unet"])
@@ -27,7 +28,7 @@ def trial(tiny):
             float(model.train_on_batch(x, architecture.targets(y, hyperparameters)))
             for x, y in zip(images, labels, strict=True)
         ]
-        states = [*model.variables, *model.optimizer.slots()]
+        states = [*model.variables, *optimizers.slots(model)]
         return [np.array(losses), *map(keras.ops.convert_to_numpy, states)]
 
     return run
@@ -46,6 +47,14 @@ def warm(trial):
     for name, workshop in workshops.items():
         trial(workshop, name, seed=8, learning_rate=0.2, schedule="cosine")
     return workshops
+
+
+@pytest.fixture
+def float16():
+    """Float16 where a network computes, as on a GPU without bfloat16; float32 again afterwards."""
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy("float32")
 
 
 def is_same(left, right):
@@ -119,3 +128,15 @@ def test_the_learning_rate_is_the_trials_own(tiny):
     for rate in (0.25, 0.125):
         model = workshop.model(unet, tiny(unet, learning_rate=rate), seed=0)
         assert float(model.optimizer.learning_rate) == rate
+
+
+def test_in_half_precision_a_trial_computes_in_it_and_leaves_nothing_to_the_next(trial, float16):
+    workshop = Workshop()
+    first = trial(workshop, "cnn", seed=3)
+    model = workshop.model(
+        nucseg_models.get("cnn"), {**nucseg_models.get("cnn").starts[0], "width": 8}, seed=3
+    )
+    assert {layer.compute_dtype for layer in model.layers} == {"float16", "float32"}
+    assert np.isfinite(first[0]).all()
+    trial(workshop, "cnn", seed=8)
+    assert is_same(trial(workshop, "cnn", seed=3), first)

@@ -69,11 +69,17 @@ def test_earlier_trials_are_reckoned_by_their_cost_an_epoch(sweep, trial_record)
 
 
 def test_a_probe_measures_a_short_training(monkeypatch):
-    monkeypatch.setattr("nucseg_models.device.prepare", lambda threads: None)  # used before
+    monkeypatch.setattr("nucseg_models.device.prepare", lambda *_: None)  # used before
     start = {**CNN.starts[0], "image_size": 64, "batch_size": 2}
     wider = {**start, "image_size": 128}
     found = probe(
-        "cnn", start, [start, wider], threads=1, train=INPUTS.train, validation=INPUTS.validation
+        "cnn",
+        start,
+        [start, wider],
+        threads=1,
+        precision="float32",
+        train=INPUTS.train,
+        validation=INPUTS.validation,
     )
 
     assert min(found.start, found.crop, found.pixel, found.state_bytes) > 0
