@@ -1,6 +1,6 @@
 """Device-seconds until a search has found 95 and 99 % of the best IoU there is, replayed.
 
-    python benchmarks/time_to_quality.py benchmarks/results/grid-2026-11-24.json --seeds 20
+    python benchmarks/time_to_quality.py benchmarks/results/grid-2026-11-26.json --seeds 20
 
 The table of record_grid.py holds every setting's curve, so that searches can be played through it
 in moments: this project's, random search without early stopping, and Ray's OptunaSearch with its

@@ -48,6 +48,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = int(hyperparameters["batch_size"])
         sums = np.cumsum(_weights(dataset, str(hyperparameters["emphasis"])))
         self.shares = sums / sums[-1]
+        self._kept = -1, np.empty(0, np.int64)  # the last pass, and its order
 
     def __len__(self) -> int:
         return max(1, round(len(self.dataset) / self.batch_size))
@@ -70,10 +71,13 @@ class Batches(keras.utils.PyDataset):
 
     def _order(self, turn: int) -> NDArray[np.int64]:
         """Which image each crop of a pass is cut from: evenly spread over the shares, shuffled."""
-        rng, count = np.random.default_rng((self.seed, turn)), len(self.dataset)
-        return rng.permutation(
-            np.searchsorted(self.shares, (np.arange(count) + rng.random()) / count)
-        )
+        turn_kept, order = self._kept
+        if turn != turn_kept:
+            rng, count = np.random.default_rng((self.seed, turn)), len(self.dataset)
+            spread = (np.arange(count) + rng.random()) / count
+            order = rng.permutation(np.searchsorted(self.shares, spread))
+            self._kept = turn, order  # one assignment, as several threads may cut
+        return order
 
 
 def _weights(dataset: Dataset, emphasis: str) -> NDArray[np.float64]:

@@ -178,7 +178,7 @@ class SweepConfig:
     ] = "tensorflow"
     precision: Annotated[
         str,
-        Option(_MACHINES, one_of(*PRECISIONS), "NAME", "Keras's dtype policy (docs/gpu.md)"),
+        Option(_MACHINES, one_of(*PRECISIONS), "NAME", "Keras's dtype policy; see docs/gpu.md"),
     ] = "float32"
     address: Annotated[
         str,

@@ -24,7 +24,7 @@ from sweeps.record import (
 from sweeps.storage import StorageError, Store
 from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
-FEW = 500  # trials: up to so many are written anew whenever one ends
+FEW = 100  # trials: up to so many are written anew whenever one ends
 PATIENCE = 10  # of more, the share of the time that is not spent with writing all: 10 to 1
 UNTESTED: dict[str, Any] = {
     field.name: None for field in fields(TrialRecord) if field.name.startswith("test_")

@@ -211,7 +211,7 @@ class Recording(Callback):
         configs = [each.to_config() for each in self.unended()]
         with self._stored():
             self._recorder.check()
-            self._store.write_bytes(RUNNING_FILE, json.dumps(configs, indent=1).encode())
+            self._store.write_bytes(RUNNING_FILE, json.dumps(configs).encode())
 
     @contextmanager
     def _stored(self) -> Iterator[None]:
