@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def _row_seconds(trial: TrialRecord) -> float:
 
         def write() -> None:
             values = {"trial_id": f"{trial.architecture}-{next(numbers):04d}", "is_best": False}
-            recorder.ended(TrialRecord(**(vars(trial) | values)))
+            recorder.ended(replace(trial, **values))
 
         for _ in range(500 - TIMES):
             write()

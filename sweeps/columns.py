@@ -206,7 +206,8 @@ def _checked_text(column: Column, value: Any) -> str:
     if column.json and not _is_canonical_json(value):
         raise ValueError(f"a JSON object with sorted keys, not {value!r}")
     # Messages of failed libraries may hold broken bytes, which Arrow would refuse.
-    return value.encode("utf-8", "replace").decode()
+    whole = value.encode("utf-8", "replace").decode()
+    return value if whole == value else whole  # what all rows of a sweep share is kept once
 
 
 def _is_canonical_json(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from sweeps.checks import ConfigError
 from sweeps.limits import Limits
@@ -88,7 +89,7 @@ def _past(recorder: Recorder, trials: Iterable[TrialRecord], limits: Limits) -> 
                 value=record.val_iou,
                 device_seconds=record.device_seconds,
                 error=record.error,
-                excess=limits.excess(vars(record)),
+                excess=limits.excess(asdict(record)),
             ),
         )
         for record in trials

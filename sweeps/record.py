@@ -51,7 +51,7 @@ def _seconds(description: str) -> Column:
     return Column("seconds", description, at_least=0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # thousands are kept
 class TrialRecord(Checked):
     """One ended trial: a row of summary.parquet. None where a figure was not measured.
 
@@ -221,7 +221,7 @@ class TrialRecord(Checked):
     ]
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Checked.__post_init__(self)  # super() does not know a class with slots
         failed = self.status == "failed"
         if failed != (self.error is not None):
             raise ValueError(

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def written(write_sweep, ten_trials, epoch_record, gallery_record, tmp_path_fact
     Two winners are shown on one place.
     """
     trials = [
-        trial if trial.error is None else replaced(trial, error="<script>alert(1)</script> & more")
+        trial if trial.error is None else replace(trial, error="<script>alert(1)</script> & more")
         for trial in ten_trials
     ]
     epochs = [
@@ -54,10 +55,6 @@ def written(write_sweep, ten_trials, epoch_record, gallery_record, tmp_path_fact
     sweep = write_sweep(folder / "night", trials, epochs, gallery=places)
     assert report.main([sweep, "-o", str(folder / "report.html")]) == 0
     return folder / "report.html"
-
-
-def replaced(trial, **changes):
-    return type(trial)(**{**vars(trial), **changes})
 
 
 class Shown:
@@ -337,10 +334,10 @@ def hostile(request, ten_trials, epoch_record, gallery_record):
     settings = json.dumps({text: text, "width": 1}, sort_keys=True, ensure_ascii=False)
     told = {"worker": text, "device": text, "dataset": text, "hyperparameters": settings}
     trials = [
-        replaced(trial, **names, **told, trial_id=f"{number}{text}", is_best=number == 1)
+        replace(trial, **names, **told, trial_id=f"{number}{text}", is_best=number == 1)
         for number, trial in enumerate(ten_trials[:-1])
     ]
-    failed = replaced(ten_trials[-1], **names, **told, trial_id=text, error=text)
+    failed = replace(ten_trials[-1], **names, **told, trial_id=text, error=text)
     epoch = epoch_record(**names, trial_id=f"1{text}")
     place = gallery_record(**names, trial_id=f"1{text}", image=text, kind=text)
     return text, [*trials, failed], [epoch], [place]
