@@ -25,7 +25,7 @@ from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.storage import local_path
 
-MOST, BEST = 1000, 100  # ended trials that TPE models at most; so many of them the best
+MOST, BEST = 500, 100  # ended trials that TPE models at most; so many of them the best
 
 
 class BoundedTPE(optuna.samplers.TPESampler):
@@ -66,16 +66,12 @@ class _FewerTrials:
         trials = self._study._get_trials(**how)
         if len(trials) <= MOST:
             return trials
-        best = set()
+        kept = trials[:: math.ceil(len(trials) / (MOST - BEST))]
+        kept += [trial for trial in trials if trial.state == TrialState.RUNNING]
         if len(self._study.directions) == 1:
-            complete = (t for t in trials if t.state == TrialState.COMPLETE)
-            best = {t.number for t in heapq.nlargest(BEST, complete, key=lambda t: t.value or 0.0)}
-        step = math.ceil(len(trials) / (MOST - BEST))
-        return [
-            trial
-            for place, trial in enumerate(trials)
-            if trial.number in best or place % step == 0 or trial.state == TrialState.RUNNING
-        ]
+            complete = (trial for trial in trials if trial.state == TrialState.COMPLETE)
+            kept += heapq.nlargest(BEST, complete, key=lambda trial: trial.value or 0.0)
+        return sorted({trial.number: trial for trial in kept}.values(), key=lambda t: t.number)
 
 
 def distribution(declared: Distribution) -> BaseDistribution:
