@@ -8,7 +8,7 @@ claim together (Bonferroni).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -118,6 +118,8 @@ def verdicts(evidence: Evidence) -> list[Verdict]:
         mask_rcnn_separates_best,
         masks_need_splitting,
         sigmoid_learns_worse,
+        residuals_cure_sigmoid,
+        combining_is_better,
     )
     return [claim(evidence) for claim in claims]
 
@@ -222,24 +224,62 @@ def _gain_by_splitting(images: pl.DataFrame, confidence: float) -> Interval | No
 
 def sigmoid_learns_worse(evidence: Evidence) -> Verdict:
     """Claim 4, as far as a search shows it: within each architecture that was tried with both."""
-    activation = pl.col("hyperparameters").str.json_path_match("$.activation")
-    scored = competing(evidence.trials).filter(pl.col("val_iou").is_not_null())
+    return _by_trials(
+        "sigmoid activations in deep networks learn worse; ReLU and its like cure it",
+        evidence,
+        "without sigmoid",
+        _setting("activation") != "sigmoid",
+    )
+
+
+def residuals_cure_sigmoid(evidence: Evidence) -> Verdict:
+    """Claim 4, its other cure: trials with sigmoid activations alone."""
+    return _by_trials(
+        "residual connections cure what sigmoid activations do",
+        replace(evidence, trials=evidence.trials.filter(_setting("activation") == "sigmoid")),
+        "with residual connections",
+        _setting("residual") == "true",
+    )
+
+
+def combining_is_better(evidence: Evidence) -> Verdict:
+    """Claim 5, the step that it names: pixels labelled beside boxes, to fill what these missed."""
+    return _by_trials(
+        "a U-Net's pixels combined with Mask R-CNN's boxes are better than boxes alone",
+        evidence,
+        "with a side head that fills gaps",
+        (_setting("semantic_head") == "true") & (_setting("fill") == "true"),
+        score="val_map",
+    )
+
+
+def _setting(name: str) -> pl.Expr:
+    """A hyperparameter as text; null where a trial has none of that name."""
+    return pl.col("hyperparameters").str.json_path_match(f"$.{name}")
+
+
+def _by_trials(
+    claim: str, evidence: Evidence, what: str, has: pl.Expr, score: str = "val_iou"
+) -> Verdict:
+    """Whether a search's trials with something are surely better than those without it, within
+    each architecture that was tried with both, whatever else differs between them.
+    """
+    scored = competing(evidence.trials).filter(pl.col(score).is_not_null()).with_columns(has=has)
     figures, signs = [], []
     for name in ORDER:
-        mine = scored.filter(pl.col("architecture") == name).with_columns(a=activation)
-        sigmoid = mine.filter(pl.col("a") == "sigmoid")["val_iou"]
-        others = mine.filter(pl.col("a") != "sigmoid")["val_iou"]
-        if min(len(sigmoid), len(others)) > 1:
-            gain = difference_interval(others, sigmoid)
+        mine = scored.filter(pl.col("architecture") == name)
+        having, lacking = (mine.filter(pl.col("has") == each)[score] for each in (True, False))
+        if min(len(having), len(lacking)) > 1:
+            gain = difference_interval(having, lacking)
             figures.append(
-                f"{ROWS[name].model}: IoU of {len(others)} trials without sigmoid less that of "
-                f"{len(sigmoid)} with it: {gain}"
+                f"{ROWS[name].model}: {score} of {len(having)} trials {what} less that of the "
+                f"{len(lacking)} others: {gain}"
             )
             signs.append(gain.sign)
     return Verdict(
-        "sigmoid activations in deep networks learn worse; ReLU and its like cure it",
+        claim,
         _all_of(signs) if signs else UNDECIDED,
-        tuple(figures) or ("two trials or more of one network, with sigmoid and without, needed",),
+        tuple(figures) or (f"two trials or more of one network {what}, and two others, needed",),
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from analysis.load import AnalysisError
+import polars as pl
+
+from analysis.load import AnalysisError, mixtures
 from analysis.measures import COSTS, GAINS
 from analysis.tables import FORMATS
 from sweeps.storage import StorageError, refuse_credentials, use_s3_endpoint
@@ -50,6 +53,20 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, default="text", help="of what is printed (default: text)"
     )
+
+
+def positive(text: str) -> float:
+    """A number above 0, as argparse converts it."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return value
+
+
+def warn(trials: pl.DataFrame) -> None:
+    """Say on standard error what should not be compared, and is."""
+    for said in mixtures(trials):
+        print(said, file=sys.stderr)
 
 
 def leave(status: int) -> NoReturn:

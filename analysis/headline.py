@@ -9,6 +9,7 @@ import polars as pl
 
 from analysis import tradeoff
 from analysis.intervals import mean_interval
+from analysis.load import mixtures
 from analysis.measures import unit
 from analysis.tables import cell
 
@@ -29,7 +30,7 @@ def sentences(
             f"As good within {tradeoff.WITHIN}, but cheaper: {_name(cheap)}, {gain} "
             f"{cell(cheap[gain])} for {cell(100 * cheap[cost] / best[cost])} % of that."
         )
-    return [*said, *_paper(scored, best, gain), spent(trials), *_mixed(trials)]
+    return [*said, *_paper(scored, best, gain), spent(trials), *mixtures(trials)]
 
 
 def _name(trial: Mapping[str, Any]) -> str:
@@ -44,15 +45,6 @@ def _again(trials: pl.DataFrame, best: Mapping[str, Any], gain: str) -> list[str
     if repeats.is_empty():
         return []
     return [f"Trained again with fresh seeds, its settings reached {mean_interval(repeats)}."]
-
-
-def _mixed(trials: pl.DataFrame) -> list[str]:
-    """What should not be compared, and is."""
-    warnings = {
-        "dataset_sha256": "These sweeps used different images: their scores can't be compared.",
-        "device": "These trials ran on different devices: their seconds can't be compared.",
-    }
-    return [said for column, said in warnings.items() if trials[column].drop_nulls().n_unique() > 1]
 
 
 def _interval(best: Mapping[str, Any], images: pl.DataFrame, gain: str) -> str:

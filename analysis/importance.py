@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from analysis import load, tables
-from analysis.command_line import add_format, add_gain, add_results, leave, run
+from analysis.command_line import add_format, add_gain, add_results, leave, run, warn
 from analysis.load import AnalysisError
 from analysis.measures import spans_decades
 from sweeps.storage import Store, open_store
@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
 
 def _analyse(arguments: argparse.Namespace) -> None:
     every = load.trials(arguments.results)
+    warn(every)
     trials = load.competing(every).filter(pl.col(arguments.gain).is_not_null())
     found: list[pl.DataFrame] = []
     for (name,), mine in trials.group_by("architecture", maintain_order=True):

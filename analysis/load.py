@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sweeps.columns import Checked, as_written, schema
 from sweeps.record import (
     CURVES_FILE,
+    PENDING,
     SUMMARY_FILE,
     SWEEP_FILE,
     EpochRecord,
@@ -22,6 +23,11 @@ from sweeps.record import (
 from sweeps.storage import StorageError, Store, open_store
 from sweeps.winner_record import GALLERY_FILE, IMAGES_FILE, GalleryRecord, ImageRecord
 
+# What tells rows of a sweep apart, in the files that have more rows in a pending one.
+KEYS = {
+    SUMMARY_FILE: ("architecture", "trial_id"),
+    CURVES_FILE: ("architecture", "trial_id", "epoch"),
+}
 MARKS = (SUMMARY_FILE, CURVES_FILE, SWEEP_FILE)  # one of these makes a folder a sweep's
 
 
@@ -87,6 +93,15 @@ def _sweeps_at(store: Store) -> list[Store]:
     return [store.child(folder) for folder in dict.fromkeys(f for f, _, n in names if n in MARKS)]
 
 
+def mixtures(trials: pl.DataFrame) -> list[str]:
+    """What should not be compared, and is, a sentence each."""
+    warnings = {
+        "dataset_sha256": "These sweeps used different images: their scores can't be compared.",
+        "device": "These trials ran on different devices: their seconds can't be compared.",
+    }
+    return [said for column, said in warnings.items() if trials[column].drop_nulls().n_unique() > 1]
+
+
 def competing(trials: pl.DataFrame) -> pl.DataFrame:
     """The trials that a search may win by: not failed, within its limits, and no repeats with
     fresh seeds.
@@ -104,7 +119,7 @@ def _read_all(row_type: type[Checked], stores: list[Store], name: str) -> pl.Dat
     for store in stores:
         shared = [sweep for sweep in names[store.uri] if bearers[sweep] > 1]
         own = pl.when(pl.col("sweep").is_in(shared)).then(pl.lit(store.uri)).otherwise("sweep")
-        frames.append(_read(row_type, store, name).with_columns(own.alias("sweep")))
+        frames.append(_rows(row_type, store, name).with_columns(own.alias("sweep")))
     return pl.concat(frames)
 
 
@@ -113,10 +128,28 @@ def _names(stores: list[Store]) -> dict[str, set[str]]:
     if len(stores) == 1:
         return {stores[0].uri: set()}
     return {
-        store.uri: set(_read(TrialRecord, store, SUMMARY_FILE)["sweep"])
-        | set(_read(EpochRecord, store, CURVES_FILE)["sweep"])
+        store.uri: set(_rows(TrialRecord, store, SUMMARY_FILE)["sweep"])
+        | set(_rows(EpochRecord, store, CURVES_FILE)["sweep"])
         for store in stores
     }
+
+
+def _rows(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
+    """A file's rows, with those that a running sweep, or a killed one, has yet to put into it.
+
+    These are read first: whatever is moved on meanwhile is then found in the file itself.
+    """
+    if name not in KEYS:
+        return _read(row_type, store, name)
+    pending = _read(row_type, store, f"{PENDING}{name}")
+    frame = _read(row_type, store, name)
+    if pending.is_empty():
+        return frame
+    frame = pl.concat([frame, pending.join(frame, on=KEYS[name], how="anti")])
+    if name != SUMMARY_FILE:
+        return frame
+    highest = pl.col("val_iou").filter("is_best").max().over("architecture")
+    return frame.with_columns(pl.col("is_best") & (pl.col("val_iou") == highest))
 
 
 def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import polars as pl
 
 from analysis import claims, load, tables
 from analysis.claims import Evidence
-from analysis.command_line import add_format, add_results, leave, run
+from analysis.command_line import add_format, add_results, leave, positive, run
 from analysis.intervals import mean_interval
 from analysis.load import AnalysisError
 from analysis.paper import ORDER, ROWS
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     add_format(parser)
     parser.add_argument(
         "--t4-factor",
-        type=float,
+        type=positive,
         metavar="F",
         help="how many hours an NVIDIA T4 takes for what takes your device one, as you measured "
         "it; without it, times are scaled only if they were measured on a T4",
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _analyse(arguments: argparse.Namespace) -> None:
-    trials = load.trials(arguments.results)
+    trials = load.trials_if_any(arguments.results)
     images = load.images(arguments.results).filter(pl.col("images") == "validation")
     evidence = Evidence(trials, images)
     print(tables.FORMATS[arguments.format](table(evidence, arguments.t4_factor)), "\n")

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from analysis import load, tables
-from analysis.command_line import add_format, add_results, leave, run
+from analysis.command_line import add_format, add_results, leave, run, warn
 from analysis.paper import ORDER, ROWS, PaperRow
 
 
@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _analyse(arguments: argparse.Namespace) -> None:
-    print(tables.FORMATS[arguments.format](table(load.trials(arguments.results))))
+    trials = load.trials_if_any(arguments.results)
+    warn(trials)
+    print(tables.FORMATS[arguments.format](table(trials)))
 
 
 def table(trials: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from analysis import load, pareto, tables
-from analysis.command_line import add_cost, add_format, add_gain, add_results, leave, run
+from analysis.command_line import (
+    add_cost,
+    add_format,
+    add_gain,
+    add_results,
+    leave,
+    positive,
+    run,
+    warn,
+)
 from analysis.load import AnalysisError, competing
 from analysis.measures import unit
 from sweeps.storage import Store, open_store
@@ -30,7 +39,7 @@ def main(arguments: list[str]) -> int:
     add_cost(parser)
     add_gain(parser)
     parser.add_argument(
-        "--budget", type=float, metavar="COST", help="name the best trials that cost no more too"
+        "--budget", type=positive, metavar="COST", help="name the best trials that cost no more too"
     )
     add_format(parser)
     parser.add_argument(
@@ -45,6 +54,7 @@ def main(arguments: list[str]) -> int:
 def _analyse(arguments: argparse.Namespace) -> None:
     cost, gain = arguments.cost, arguments.gain
     scored = scored_trials(load.trials(arguments.results), cost, gain)
+    warn(scored)
     found = answers(scored, cost, gain, arguments.budget)
     for title, table in found.items():
         print(f"{title}\n{tables.FORMATS[arguments.format](table)}\n")

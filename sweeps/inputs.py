@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +21,9 @@ from nucseg_models.data.run_length import SOLUTION
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.storage import fetch
+
+# Where Keras has its own weights from, and where it keeps them.
+IMAGENET, KERAS_MODELS = "https://storage.googleapis.com", Path("~/.keras/models")
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,21 @@ def _described(dataset: Dataset) -> Mapping[str, Any]:
     }
 
 
+def _check_download() -> None:
+    """ConfigError where Keras could not download ImageNet's weights, and has not done so before."""
+    if list(KERAS_MODELS.expanduser().glob("resnet*notop*")):
+        return
+    try:
+        urllib.request.urlopen(IMAGENET, timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # it answers
+    except OSError as error:
+        raise ConfigError(
+            f"--pretrained imagenet downloads weights from {IMAGENET}, which can't be "
+            f"reached ({error}): connect this machine, or give a file of such weights, or none"
+        ) from error
+
+
 def weights_path(config: SweepConfig) -> str | None:
     """What `--pretrained` means to a worker: None, "imagenet", or a local weights file.
 
@@ -116,6 +137,7 @@ def weights_path(config: SweepConfig) -> str | None:
             f"resnet; --arch is {', '.join(config.arch)}"
         )
     if config.pretrained == "imagenet":
+        _check_download()
         return "imagenet"
     path = fetch(config.pretrained, cache_root(None) / "s3")
     if not path.is_file():

@@ -25,6 +25,7 @@ from sweeps.score_columns import TEST, TRAINING, VALIDATION, count, score
 __all__ = [
     "BACKENDS",
     "CURVES_FILE",
+    "PENDING",
     "PRECISIONS",
     "SCHEMA_VERSION",
     "STATUSES",
@@ -42,6 +43,7 @@ __all__ = [
 
 # The files of a sweep's folder; sweep.json's ``config`` holds `SweepConfig.to_json()`.
 SUMMARY_FILE, CURVES_FILE, SWEEP_FILE = "summary.parquet", "curves.parquet", "sweep.json"
+PENDING = "pending-"  # before the first two: rows that the file of that name does not have yet
 STATUSES = ("completed", "stopped", "failed")
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

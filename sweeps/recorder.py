@@ -16,6 +16,7 @@ from sweeps.best import best_of
 from sweeps.columns import Checked, as_written, from_table, to_table
 from sweeps.record import (
     CURVES_FILE,
+    PENDING,
     SUMMARY_FILE,
     SWEEP_FILE,
     EpochRecord,
@@ -279,7 +280,7 @@ class Recorder:
 
 def _pending(name: str) -> str:
     """The file of rows that came since all were written."""
-    return f"pending-{name}"
+    return f"{PENDING}{name}"
 
 
 def _read(row_type: type[Checked], store: Store, name: str) -> pa.Table:

@@ -172,3 +172,52 @@ def test_sweeps_of_different_images_are_not_judged_together(sweep_folder, trial_
     folders = [first, sweep_folder([other], name="b")]
     with pytest.raises(AnalysisError, match=r"used different images.*: plates, synthetic"):
         Evidence(load.trials(folders), load.images(folders))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            claims.residuals_cure_sigmoid,
+            '{"activation": "sigmoid", "residual": true}',
+            '{"activation": "sigmoid", "residual": false}',
+        ),
+        (
+            claims.combining_is_better,
+            '{"fill": true, "semantic_head": true}',
+            '{"fill": true, "semantic_head": false}',
+        ),
+    ],
+)
+@pytest.mark.parametrize(("gain", "verdict"), [(0.5, CONFIRMED), (-0.3, REFUTED), (0.0, UNDECIDED)])
+def test_what_a_setting_brings_is_judged_by_trials_with_and_without_it(
+    sweep_folder, trial_record, case, gain, verdict
+):
+    claim, first, second = case
+    scores = [(first, 0.4 + gain), (first, 0.41 + gain), (second, 0.4), (second, 0.41)]
+    trials = [
+        trial_record(
+            trial_id=f"mask_rcnn-{n}",
+            architecture="mask_rcnn",
+            val_iou=score,
+            val_map=score,
+            hyperparameters=text,
+        )
+        for n, (text, score) in enumerate(scores)
+    ]
+    folder = sweep_folder(trials)
+    assert claim(Evidence(load.trials([folder]), load.images([folder]))).verdict == verdict
+
+
+def test_residuals_are_judged_among_sigmoid_networks_only(sweep_folder, trial_record):
+    texts = [
+        '{"activation": "relu", "residual": true}',
+        '{"activation": "relu", "residual": false}',
+    ]
+    trials = [
+        trial_record(trial_id=f"unet-{n}", val_iou=0.9 - n / 5, hyperparameters=texts[n // 2])
+        for n in range(4)
+    ]
+    folder = sweep_folder(trials)
+    found = claims.residuals_cure_sigmoid(Evidence(load.trials([folder]), load.images([folder])))
+    assert found.verdict == UNDECIDED

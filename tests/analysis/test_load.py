@@ -10,7 +10,7 @@ import pytest
 
 from analysis import load
 from analysis.load import AnalysisError
-from sweeps.record import SUMMARY_FILE, TrialRecord, to_table
+from sweeps.record import SUMMARY_FILE, EpochRecord, TrialRecord, to_table
 from sweeps.storage import open_store
 
 
@@ -143,3 +143,19 @@ def test_a_trial_over_a_limit_does_not_compete(sweep_folder, trial_record):
     over = trial_record(trial_id="b", over_limit="peak_memory_bytes 2 is over 1")
     folder = sweep_folder([trial_record(trial_id="a"), over])
     assert load.competing(load.trials([folder]))["trial_id"].to_list() == ["a"]
+
+
+def test_rows_that_wait_for_their_file_are_read_too_and_there_is_one_best(
+    sweep_folder, ten_trials, trial_record, epoch_record
+):
+    folder = sweep_folder(ten_trials, [epoch_record(epoch=1)])
+    better = [trial_record(trial_id=f"unet-{n}", is_best=True, val_iou=n / 10) for n in (9, 8)]
+    late = to_table(TrialRecord, [*better, ten_trials[0]])
+    pq.write_table(late, f"{folder}/pending-summary.parquet")
+    epochs = to_table(EpochRecord, [epoch_record(epoch=1), epoch_record(epoch=2)])
+    pq.write_table(epochs, f"{folder}/pending-curves.parquet")
+
+    found = load.trials([folder])
+    assert found.height == len(ten_trials) + 2
+    assert set(found.filter("is_best")["trial_id"]) == {"cnn-3", "unet-9"}
+    assert load.curves([folder])["epoch"].to_list() == [1, 2]

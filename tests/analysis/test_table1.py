@@ -89,3 +89,14 @@ def test_the_command_prints_table_and_verdicts(sweep_folder, ten_trials, capsys)
 def test_only_failed_trials_leave_the_papers_rows(sweep_folder, ten_trials, capsys):
     assert table1.main([sweep_folder(ten_trials[-1:])]) == 0
     assert "night" not in capsys.readouterr().out
+
+
+def test_a_sweep_without_an_ended_trial_leaves_the_papers_rows(sweep_folder, capsys):
+    assert table1.main([sweep_folder([])]) == 0
+    assert "U-Net" in capsys.readouterr().out
+
+
+def test_a_factor_that_is_none_is_refused(sweep_folder, ten_trials, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        table1.main([sweep_folder(ten_trials), "--t4-factor", "-3"])
+    assert "above 0" in capsys.readouterr().err

@@ -30,3 +30,8 @@ def test_an_architecture_without_trials_has_the_papers_values_alone(sweep_folder
 def test_the_command_prints_the_table(sweep_folder, ten_trials, capsys):
     assert table2.main([sweep_folder(ten_trials)]) == 0
     assert "19 convolutions" in capsys.readouterr().out
+
+
+def test_a_sweep_without_an_ended_trial_leaves_the_papers_rows(sweep_folder, capsys):
+    assert table2.main([sweep_folder([])]) == 0
+    assert "U-Net" in capsys.readouterr().out

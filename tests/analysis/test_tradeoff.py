@@ -2,7 +2,7 @@ import csv
 import io
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from analysis import load, tradeoff
+from analysis.measures import COSTS
 from sweeps.record import SUMMARY_FILE
 from sweeps.storage import open_store
 
@@ -163,3 +164,28 @@ def test_another_s3_service_can_be_named(run, sweep_folder, ten_trials, s3_admin
     refused = run("s3://sweeps/x", "--s3-endpoint", "s3.example")
     assert refused.status == 2
     assert "must be http://HOST:PORT or https://HOST" in refused.err
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_every_cost_has_its_front(run, sweep_folder, ten_trials, cost):
+    measured = {name: n + 1 for n, name in enumerate(COSTS)}
+    trials = [replace(trial, **measured) for trial in ten_trials]
+    done = run(sweep_folder(trials), "--cost", cost)
+    assert (done.status, done.err) == (0, "")
+    assert cost in done.out and "unet-1" in done.out
+
+
+@pytest.mark.parametrize("budget", ["-5", "0", "nan", "inf", "much"])
+def test_a_budget_that_is_none_is_refused(run, sweep_folder, ten_trials, budget, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(sweep_folder(ten_trials), "--budget", budget)
+    assert "--budget" in capsys.readouterr().err
+
+
+def test_sweeps_of_different_images_are_not_compared_without_a_word(
+    run, sweep_folder, ten_trials, trial_record
+):
+    other = trial_record(dataset="plates", dataset_sha256="f" * 64)
+    done = run(sweep_folder(ten_trials, name="a"), sweep_folder([other], name="b"))
+    assert done.status == 0
+    assert "different images" in done.err

@@ -1,6 +1,8 @@
 """The images of a sweep, read and split once."""
 
+import http.server
 import io
+import threading
 import zipfile
 from pathlib import Path
 
@@ -117,7 +119,30 @@ def kernels(path, count):
             file[f"layers/conv{number}/bias"] = np.zeros(1, np.float32)
 
 
-def test_imagenet_is_left_to_the_worker_and_a_file_becomes_its_whole_path(tmp_path, monkeypatch):
+@pytest.fixture
+def served():
+    """The address of a service of this machine that answers, if only that there is no such page."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_imagenet_that_cannot_be_reached_is_said_before_a_trial(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "KERAS_MODELS", tmp_path)
+    monkeypatch.setattr(inputs, "IMAGENET", "http://127.0.0.1:9")  # nobody listens
+    asked = config(arch="resnet", pretrained="imagenet")
+    with pytest.raises(ConfigError, match=r"can't be reached .*: connect this machine, or give"):
+        inputs.weights_path(asked)
+    (tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
+    assert inputs.weights_path(asked) == "imagenet"
+
+
+def test_imagenet_is_left_to_the_worker_and_a_file_becomes_its_whole_path(
+    tmp_path, monkeypatch, served
+):
+    monkeypatch.setattr(inputs, "KERAS_MODELS", tmp_path / "none")
+    monkeypatch.setattr(inputs, "IMAGENET", served)
     asked = {"arch": ["cnn", "resnet"]}
     assert inputs.weights_path(config(**asked, pretrained="imagenet")) == "imagenet"
 
