@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -128,12 +130,10 @@ def importances(weights: pl.DataFrame) -> Chart:
 
 
 def timeline(trials: pl.DataFrame) -> Chart:
-    """When each worker was busy; gaps are idle. Trials that failed or lost a worker stand out."""
+    """When each worker was busy; gaps are idle. Failed trials and lost workers stand out."""
     palette = colours(trials["architecture"])
-    lanes = trials.with_columns(pl.col("worker").fill_null("unknown worker")).sort("started_at")
-    begun, ended = lanes["started_at"].dt.epoch("ms"), lanes["ended_at"].dt.epoch("ms")
-    lanes = lanes.with_columns(begun.alias("begun"), ended.alias("ended"))
-    gap = LEAST_GAP * float(ended.to_numpy().max() - begun.to_numpy().min() + 1)
+    lanes = _lanes(trials)
+    gap = LEAST_GAP * float(lanes["ended"].max() - lanes["begun"].min() + 1)  # type: ignore[operator]  # integers
     traces = []
     for (name,), mine in lanes.group_by("architecture", maintain_order=True):
         busy = [
@@ -152,6 +152,34 @@ def timeline(trials: pl.DataFrame) -> Chart:
     return {"data": traces, "layout": layout}
 
 
+def _lanes(trials: pl.DataFrame) -> pl.DataFrame:
+    """Who held each trial, from when until when in milliseconds: the workers that it lost, too."""
+    lanes = trials.select(
+        *("sweep", "trial_id", "architecture", "losses"),
+        pl.col("worker").fill_null("unknown worker"),
+        pl.col("started_at").dt.epoch("ms").alias("begun"),
+        pl.col("ended_at").dt.epoch("ms").alias("ended"),
+        (pl.col("status") == "failed").alias("failed"),
+        pl.lit(False).alias("lost"),
+    )
+    parts = []
+    for row in lanes.filter(pl.col("losses").is_not_null()).iter_rows(named=True):
+        losses = json.loads(row["losses"])
+        had = [(_ms(each["since"]), _ms(at), each["worker"]) for at, each in losses.items()]
+        parts += [
+            {**row, "begun": since, "ended": at, "worker": worker, "failed": False, "lost": True}
+            for since, at, worker in had
+        ]
+        parts.append({**row, "begun": max(at for _, at, _ in had)})
+    whole = lanes.filter(pl.col("losses").is_null())
+    return pl.concat([whole, pl.DataFrame(parts, schema=lanes.schema)]).sort("begun")
+
+
+def _ms(time: str) -> int:
+    """Milliseconds since 1970 of an ISO time."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+
 def _bars(name: str, busy: list[tuple[str, float, float]], colour: str) -> Chart:
     return {
         "type": "bar",
@@ -167,14 +195,11 @@ def _bars(name: str, busy: list[tuple[str, float, float]], colour: str) -> Chart
 
 
 def _marks(architecture: str, lanes: pl.DataFrame) -> list[Chart]:
-    """Where a trial failed, and where one had lost its worker."""
-    marks = {
-        "failed": (pl.col("status") == "failed", "x"),
-        "lost a worker": (pl.col("workers_lost").fill_null(0) > 0, "triangle-down"),
-    }
+    """Where a trial failed, and where a worker was lost."""
+    marks = {"failed": "x", "lost": "triangle-down"}
     traces = []
-    for name, (which, symbol) in marks.items():
-        chosen = lanes.filter(which).tail(thinning.MOST_TRIALS)
+    for name, symbol in marks.items():
+        chosen = lanes.filter(name).tail(thinning.MOST_TRIALS)
         if chosen.height:
             traces.append(
                 {
@@ -185,7 +210,7 @@ def _marks(architecture: str, lanes: pl.DataFrame) -> list[Chart]:
                     "x": chosen["ended"].to_list(),
                     "y": chosen["worker"].to_list(),
                     "customdata": [key(row) for row in chosen.iter_rows(named=True)],
-                    "text": [f"{row['trial_id']} {name}" for row in chosen.iter_rows(named=True)],
+                    "text": [f"{row['trial_id']}: {name}" for row in chosen.iter_rows(named=True)],
                     "hovertemplate": "%{text}<extra></extra>",
                     "marker": {"symbol": symbol, "size": 11, "color": "#b00020"},
                 }

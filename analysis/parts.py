@@ -226,7 +226,7 @@ def _workers(results: Results, made: Page) -> Iterator[Section]:
         "workers",
         "Who was busy, idle or lost",
         "A row a worker: coloured while it held a trial, empty while it was idle; crosses are "
-        "failed trials, triangles trials that lost a worker on the way.",
+        "failed trials, triangles workers that were lost with a trial, which went on elsewhere.",
         [ChartPlace("timeline", "Bars of busy time by worker; the table has the hours.")],
         [table(workers, "Hours by worker", folded=True)],
     )

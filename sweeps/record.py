@@ -111,6 +111,15 @@ class TrialRecord(Checked):
     workers_lost: Annotated[
         int | None, Column("times", "How often its worker was lost on the way", at_least=0)
     ] = None
+    losses: Annotated[
+        str | None,
+        Column(
+            "JSON object",
+            "Workers that it lost: by the time when that was noticed, since when it had been there "
+            "(both UTC) and the worker; null if none",
+            json=True,
+        ),
+    ] = None
     dataset: Annotated[str, Column("name", "Data that the sweep was given: a name, path or URI")]
     dataset_sha256: Annotated[
         str,

@@ -18,7 +18,7 @@ from sweeps.assignment import Assignment
 from sweeps.failure import is_lost_machine, last_error, reason
 from sweeps.progress import Progress
 from sweeps.recorder import Recorder
-from sweeps.rows import SweepFacts, Underway, epoch_record, trial_record
+from sweeps.rows import SweepFacts, Underway, epoch_record, trial_record, worker
 from sweeps.storage import StorageError, Store
 
 RUNNING_FILE = "running.json"  # trials that have begun and not ended: what --resume goes on with
@@ -62,7 +62,7 @@ class Recording(Callback):
         assignment = Assignment.from_config(trial.config)
         name, now = assignment.trial, time.monotonic()
         if name in self._running:
-            self._running[name].since = now
+            self._running[name].take()
             return
         earlier = self._earlier_seconds.get(name, 0.0)
         self._running[name] = Underway(assignment, datetime.now(UTC), earlier, now)
@@ -81,6 +81,7 @@ class Recording(Callback):
         """An epoch, the final evaluation, or a failure's reason."""
         underway = self._running[trial.config["trial"]]
         underway.see()
+        underway.worker = worker(result) or underway.worker
         earlier = [_finite(row) for row in result.get("earlier", ())]
         figures = _finite(result)
         for row in (*earlier, figures):
@@ -123,8 +124,7 @@ class Recording(Callback):
         """
         name, error = trial.config["trial"], last_error(trial)
         if name in self._running:  # else its worker was lost before it had the trial
-            self._running[name].see()
-            self._running[name].lost += 1
+            self._running[name].lose()
         what = "worker"
         if error and is_lost_machine(error):
             trial.run_metadata.num_failures -= 1

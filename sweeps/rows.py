@@ -51,7 +51,7 @@ class Underway:
 
     seconds: wall time that it has held its devices, as of the last event, stretches that were
     lost or cut off included. since: when that event was (monotonic). figures: the newest of each.
-    lost: how often its worker was lost.
+    taken: when its worker, if it has told who it is, got it. losses: as in the column.
     """
 
     assignment: Assignment
@@ -59,12 +59,24 @@ class Underway:
     seconds: float
     since: float
     figures: dict[str, Any] = field(default_factory=dict)
-    lost: int = 0
+    taken: datetime = field(default_factory=lambda: datetime.now(UTC))
+    worker: str | None = None
+    losses: dict[str, Any] = field(default_factory=dict)
 
     def see(self) -> None:
         """An event: the devices were held until now."""
         now = time.monotonic()
         self.seconds, self.since = self.seconds + now - self.since, now
+
+    def take(self) -> None:
+        """Another worker has it."""
+        self.since, self.taken, self.worker = time.monotonic(), datetime.now(UTC), None
+
+    def lose(self) -> None:
+        """Its worker is gone, with what it had done since its last checkpoint."""
+        self.see()
+        lost = {"since": self.taken.isoformat(), "worker": self.worker or "unknown worker"}
+        self.losses[datetime.now(UTC).isoformat()] = lost
 
 
 def epoch_record(facts: SweepFacts, underway: Underway, figures: Mapping[str, Any]) -> EpochRecord:
@@ -104,8 +116,9 @@ def trial_record(
         seed=assignment.seed,
         backend=facts.backend,
         precision=assignment.precision,
-        worker=_worker(figures),
-        workers_lost=underway.lost,
+        worker=worker(figures),
+        workers_lost=len(underway.losses),
+        losses=canonical_json(underway.losses) if underway.losses else None,
         dataset=facts.dataset,
         dataset_sha256=facts.dataset_sha256,
         hyperparameters=canonical_json(hyperparameters),
@@ -126,7 +139,7 @@ def trial_record(
     )
 
 
-def _worker(figures: Mapping[str, Any]) -> str | None:
+def worker(figures: Mapping[str, Any]) -> str | None:
     """Who sent the figures; Tune adds that to each result."""
     return f"{figures['hostname']}:{figures['pid']}" if "pid" in figures else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -99,6 +100,10 @@ def everything_is_there(control, folder: Path) -> None:
     assert sorted(rows) == [f"cnn-{n:04d}" for n in range(6)]
     assert {row["status"] for row in rows.values()} == {"completed"}
     assert sum(row["workers_lost"] for row in rows.values()) >= 2
+    for row in rows.values():
+        losses = json.loads(row["losses"] or "{}")
+        assert len(losses) == row["workers_lost"]
+        assert all(loss["worker"] != row["worker"] for loss in losses.values())
     for trial, row in rows.items():
         told = [each["epoch"] for each in curves if each["trial_id"] == trial]
         assert sorted(told) == list(range(1, row["epochs_planned"] + 1))

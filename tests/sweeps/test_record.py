@@ -26,7 +26,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 SUMMARY_COLUMNS = """
     sweep trial_id architecture status error is_best on_front is_paper over_limit confirms seed
-    backend precision device worker workers_lost dataset dataset_sha256 hyperparameters optimizer
+    backend precision device worker workers_lost losses dataset dataset_sha256
+    hyperparameters optimizer
     learning_rate batch_size image_size epochs_planned epochs_run parameters flops_per_image
     start_seconds train_seconds eval_seconds device_seconds images_per_second predict_seconds
     peak_memory_bytes usd val_iou val_dice val_accuracy val_map val_f1_50 val_f1_70 val_aji

@@ -307,6 +307,9 @@ def test_work_that_was_lost_and_repeated_is_counted_and_its_epochs_keep_their_fi
     assert [(r.epoch, r.val_iou) for r in desk.recorder.curves] == [(1, 0.5), (2, 0.6)]
     assert desk.recorder.trials[0].device_seconds == 2 * (10 + 4 + 11 + 5)
     assert desk.recorder.trials[0].workers_lost == 1
+    (loss,) = json.loads(desk.recorder.trials[0].losses).items()
+    assert loss[1]["worker"] == "unknown worker"  # Tune adds who it is, which is not here
+    assert loss[1]["since"] <= loss[0]
     assert desk.lines.getvalue().count("started") == 1
     assert "cnn-0000: its worker was lost" in desk.lines.getvalue()
 

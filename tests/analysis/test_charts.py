@@ -1,0 +1,63 @@
+"""What the report's charts hold; how they look is tested in a browser by test_report.py."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from analysis import charts, load
+
+
+def bars(chart):
+    """Worker, begin and length in seconds of each bar, in the order of time."""
+    found = [
+        (base / 1000, worker, length / 1000)
+        for trace in chart["data"]
+        if trace["type"] == "bar"
+        for worker, base, length in zip(trace["y"], trace["base"], trace["x"], strict=True)
+    ]
+    return [(worker, length) for _, worker, length in sorted(found)]
+
+
+def marks(chart, name):
+    """Worker and time in seconds of each mark."""
+    return [
+        (worker, time / 1000)
+        for trace in chart["data"]
+        if trace["type"] == "scatter" and trace["name"].endswith(name)
+        for worker, time in zip(trace["y"], trace["x"], strict=True)
+    ]
+
+
+@pytest.fixture
+def timeline(sweep_folder, trial_record):
+    """The chart of one trial of a minute on b:2, that a:1 had for its first twenty seconds."""
+    whole = trial_record(worker="b:2")
+    begun = whole.started_at
+    lost = begun + timedelta(seconds=20)
+    loss = {lost.isoformat(): {"since": begun.isoformat(), "worker": "a:1"}}
+    trial = trial_record(
+        worker="b:2",
+        workers_lost=1,
+        losses=json.dumps(loss),
+        started_at=begun,
+        ended_at=begun + timedelta(seconds=60),
+    )
+    return charts.timeline(load.trials([sweep_folder([trial])])), lost.timestamp()
+
+
+def test_a_lost_worker_was_busy_until_it_was_lost_and_another_from_then_on(timeline):
+    chart, _ = timeline
+    assert bars(chart) == [("a:1", 20.0), ("b:2", 40.0)]
+
+
+def test_a_loss_is_marked_when_and_where_it_was(timeline):
+    chart, lost = timeline
+    assert marks(chart, "lost") == [("a:1", pytest.approx(lost, abs=0.001))]
+    assert marks(chart, "failed") == []
+
+
+def test_workers_without_losses_have_bars_alone(sweep_folder, ten_trials):
+    chart = charts.timeline(load.trials([sweep_folder(ten_trials)]))
+    assert marks(chart, "lost") == []
+    assert len(marks(chart, "failed")) == 1
