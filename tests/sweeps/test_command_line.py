@@ -53,7 +53,7 @@ def test_every_option_can_be_given(monkeypatch):
         "--scheduler hyperband --seed 7 --backend tensorflow --concurrency 2 --cpus-per-trial 0.5 "
         "--gpus-per-trial 0.25 --usd-per-hour prices.toml --spot --results s3://b/p --name n "
         "--quiet --address 10.0.0.1:6379 --s3-endpoint http://10.0.0.2:8333 "
-        "--optuna-journal night.journal"
+        "--optuna-journal night.journal --precision mixed_float16"
     )
 
     assert os.environ["AWS_ENDPOINT_URL_S3"] == "http://10.0.0.2:8333"
@@ -79,6 +79,7 @@ def test_every_option_can_be_given(monkeypatch):
         "warm_start": ["results/a", "s3://b/c"],
         "seed": 7,
         "backend": "tensorflow",
+        "precision": "mixed_float16",
         "address": "10.0.0.1:6379",
         "concurrency": 2,
         "cpus_per_trial": 0.5,

@@ -17,7 +17,8 @@ def sweep(tmp_path, trial_record):
     recorder.ended(trial_record(trial_id="unet-0000", val_iou=0.7, epochs_run=9))
     recorder.ended(trial_record(trial_id="unet-0001", val_iou=0.8, epochs_run=7))
     recorder.ended(trial_record(trial_id="cnn-0000", architecture="cnn"))
-    config = SimpleNamespace(arch=("unet", "cnn", "resnet"), confirm=2, seed=5, cpus_per_trial=1.0)
+    asked = {"arch": ("unet", "cnn", "resnet"), "confirm": 2, "seed": 5, "cpus_per_trial": 1.0}
+    config = SimpleNamespace(**asked, precision="mixed_bfloat16")
     return SimpleNamespace(config=config, recorder=recorder, pretrained=None)
 
 
