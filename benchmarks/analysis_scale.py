@@ -113,7 +113,8 @@ FILLING = {str: "large", bool: False, int: 1, float: 0.5}
 
 def _table(row_type: type, rows: int, own: dict[str, object]) -> pa.Table:
     """A table of a row type with some columns given, and one value in all others."""
-    special = {"status": "completed", "backend": "tensorflow", "error": None, "confirms": None}
+    special: dict[str, str | None] = {"status": "completed", "backend": "tensorflow"}
+    special |= dict.fromkeys(("error", "confirms", "over_limit", "losses"))
     arrays = []
     for field in schema(row_type):
         kind = columns(row_type)[field.name][0]
