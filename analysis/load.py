@@ -137,7 +137,8 @@ def _names(stores: list[Store]) -> dict[str, set[str]]:
 def _rows(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
     """A file's rows, with those that a running sweep, or a killed one, has yet to put into it.
 
-    These are read first: whatever is moved on meanwhile is then found in the file itself.
+    These are read first: whatever is moved on meanwhile is then found in the file itself. Of a row
+    that was replaced, as a winner's is when it has been tested, the newest counts.
     """
     if name not in KEYS:
         return _read(row_type, store, name)
@@ -145,7 +146,8 @@ def _rows(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
     frame = _read(row_type, store, name)
     if pending.is_empty():
         return frame
-    frame = pl.concat([frame, pending.join(frame, on=KEYS[name], how="anti")])
+    newest = pending.unique(KEYS[name], keep="last", maintain_order=True)
+    frame = pl.concat([frame.join(newest, on=KEYS[name], how="anti"), newest])
     if name != SUMMARY_FILE:
         return frame
     highest = pl.col("val_iou").filter("is_best").max().over("architecture")

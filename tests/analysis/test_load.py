@@ -2,6 +2,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -150,7 +151,8 @@ def test_rows_that_wait_for_their_file_are_read_too_and_there_is_one_best(
 ):
     folder = sweep_folder(ten_trials, [epoch_record(epoch=1)])
     better = [trial_record(trial_id=f"unet-{n}", is_best=True, val_iou=n / 10) for n in (9, 8)]
-    late = to_table(TrialRecord, [*better, ten_trials[0]])
+    tested = replace(better[0], test_iou=0.5)
+    late = to_table(TrialRecord, [*better, ten_trials[0], tested])
     pq.write_table(late, f"{folder}/pending-summary.parquet")
     epochs = to_table(EpochRecord, [epoch_record(epoch=1), epoch_record(epoch=2)])
     pq.write_table(epochs, f"{folder}/pending-curves.parquet")
@@ -158,4 +160,5 @@ def test_rows_that_wait_for_their_file_are_read_too_and_there_is_one_best(
     found = load.trials([folder])
     assert found.height == len(ten_trials) + 2
     assert set(found.filter("is_best")["trial_id"]) == {"cnn-3", "unet-9"}
+    assert found.filter(trial_id="unet-9")["test_iou"].to_list() == [0.5]
     assert load.curves([folder])["epoch"].to_list() == [1, 2]
