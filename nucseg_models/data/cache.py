@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -121,8 +122,9 @@ def _checksum(arrays: Iterable[NDArray[Any]]) -> int:
 def _remove_stale(folder: Path) -> None:
     """What a process that was killed while writing left behind."""
     for part in folder.glob("*.part"):
-        if part.stat().st_mtime < time.time() - STALE_SECONDS:
-            part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its writer has just ended
+            if part.stat().st_mtime < time.time() - STALE_SECONDS:
+                part.unlink()
 
 
 def _dataset(

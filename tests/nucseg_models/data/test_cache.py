@@ -94,6 +94,13 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.part", "x.nucseg"]
 
 
+def test_an_unfinished_file_that_goes_while_the_folder_is_read_does_no_harm(tmp_path):
+    gone = tmp_path / "a.part"
+    gone.symlink_to(tmp_path / "nowhere")  # listed, but no longer there when it is looked at
+    cache.write(tmp_path / "x.nucseg", DATASET)
+    assert same(cache.read(tmp_path / "x.nucseg"), DATASET)
+
+
 def _write_and_read(path):
     cache.write(path, DATASET)
     return same(cache.read(path), DATASET)
