@@ -16,6 +16,7 @@ from analysis.tables import cell
 
 Chart = dict[str, Any]
 SYMBOLS = {"completed": "circle", "stopped": "circle-open", "failed": "x"}
+MOST_BARS = 400  # of a timeline that has one for each trial; of more, those side by side are one
 LEAST_GAP = 1 / 1000  # of a timeline's length: shorter gaps could not be seen
 MOST_AXES = 7  # of parallel coordinates: more can't be told apart
 TALL = 28  # pixels a row of a chart with named rows
@@ -133,15 +134,10 @@ def timeline(trials: pl.DataFrame) -> Chart:
     """When each worker was busy; gaps are idle. Failed trials and lost workers stand out."""
     palette = colours(trials["architecture"])
     lanes = _lanes(trials)
-    gap = LEAST_GAP * float(lanes["ended"].max() - lanes["begun"].min() + 1)  # type: ignore[operator]  # integers
+    bars = lanes if lanes.height <= MOST_BARS else _joined(lanes)
     traces = []
     for (name,), mine in lanes.group_by("architecture", maintain_order=True):
-        busy = [
-            (str(worker), start, end)
-            for (worker,), held in mine.group_by("worker", maintain_order=True)
-            for start, end in thinning.merged(held["begun"].to_list(), held["ended"].to_list(), gap)
-        ]
-        traces.append(_bars(str(name), busy, palette[str(name)]))
+        traces.append(_bars(str(name), bars.filter(architecture=name), palette[str(name)]))
         traces += _marks(str(name), mine)
     layout = {
         "barmode": "overlay",
@@ -180,17 +176,33 @@ def _ms(time: str) -> int:
     return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
-def _bars(name: str, busy: list[tuple[str, float, float]], colour: str) -> Chart:
+def _joined(lanes: pl.DataFrame) -> pl.DataFrame:
+    """Trials of an architecture that a worker held one after another, as one of no name."""
+    gap = LEAST_GAP * float(lanes["ended"].max() - lanes["begun"].min() + 1)  # type: ignore[operator]  # integers
+    busy = [
+        (architecture, worker, begun, ended, None)
+        for (architecture, worker), held in lanes.group_by("architecture", "worker")
+        for begun, ended in thinning.merged(held["begun"].to_list(), held["ended"].to_list(), gap)
+    ]
+    columns = ("architecture", "worker", "begun", "ended", "trial_id")
+    return pl.DataFrame(busy, schema=columns, orient="row").sort("begun", "worker")
+
+
+def _bars(name: str, bars: pl.DataFrame, colour: str) -> Chart:
+    rows = list(bars.iter_rows(named=True))
     return {
         "type": "bar",
         "orientation": "h",
         "name": name,
         "legendgroup": name,
-        "y": [worker for worker, _, _ in busy],
-        "base": [start for _, start, _ in busy],
-        "x": [end - start for _, start, end in busy],
+        "y": [row["worker"] for row in rows],
+        "base": [row["begun"] for row in rows],
+        "x": [row["ended"] - row["begun"] for row in rows],
+        "customdata": [key(row) if row["trial_id"] else None for row in rows],
+        "text": [row["trial_id"] or name for row in rows],
+        "textposition": "none",
         "marker": {"color": colour, "line": {"width": 1, "color": "white"}},
-        "hovertemplate": f"{name}, %{{base}}<extra>%{{y}}</extra>",
+        "hovertemplate": "%{text}, from %{base}<extra>%{y}</extra>",
     }
 
 

@@ -55,11 +55,10 @@ class Results:
 def page(results: Results, now: datetime) -> Page:
     """The whole report: what can be drawn of the results as they are."""
     sweeps = results.curves["sweep"].append(results.trials["sweep"]).unique().sort().to_list()
-    of_curves, of_trials = results.curves["architecture"], results.trials["architecture"]
     made = Page(
         title=f"Nucleus segmentation: {', '.join(sweeps[:3])}{' and more' * (len(sweeps) > 3)}",
         headline=_headline(results),
-        architectures=of_curves.append(of_trials).unique().sort().to_list(),
+        filters=_filters(results, sweeps),
         footer=f"Drawn {now:%Y-%m-%d %H:%M} UTC from {results.trials.height} trials of "
         f"{len(sweeps)} sweeps; data: {', '.join(results.trials['dataset'].unique().sort())}.",
     )
@@ -69,6 +68,16 @@ def page(results: Results, now: datetime) -> Page:
     for part in (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures):
         made.sections += list(part(results, made))
     return made
+
+
+def _filters(results: Results, sweeps: list[str]) -> Mapping[str, list[str]]:
+    """What can be hidden: architectures always, others where they are several."""
+    architectures = results.curves["architecture"].append(results.trials["architecture"])
+    others = {"sweep": sweeps, "status": results.trials["status"].unique().sort().to_list()}
+    return {
+        "architecture": architectures.unique().sort().to_list(),
+        **{kind: names for kind, names in others.items() if len(names) > 1},
+    }
 
 
 def _headline(results: Results) -> list[str]:
@@ -94,7 +103,8 @@ def _tradeoff(results: Results, made: Page) -> Iterator[Section]:
         "tradeoff",
         "Accuracy against compute",
         "Each point is a trial; the line is what nothing cheaper reaches; stars are the paper's "
-        "own settings. Point at a trial for its settings, click it for its page."
+        "own settings. Point at a trial for its settings, click it for its page. The line stays "
+        "that of all trials, whatever is hidden above."
         + (
             f" {thinned} trials, drawn at random, are left out here; none of the front."
             if thinned
@@ -226,7 +236,8 @@ def _workers(results: Results, made: Page) -> Iterator[Section]:
         "workers",
         "Who was busy, idle or lost",
         "A row a worker: coloured while it held a trial, empty while it was idle; crosses are "
-        "failed trials, triangles workers that were lost with a trial, which went on elsewhere.",
+        "failed trials, triangles workers that were lost with a trial, which went on elsewhere. "
+        "Click a bar for its trial's page.",
         [ChartPlace("timeline", "Bars of busy time by worker; the table has the hours.")],
         [table(workers, "Hours by worker", folded=True)],
     )

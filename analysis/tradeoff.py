@@ -26,6 +26,8 @@ from sweeps.storage import Store, open_store
 SETTINGS = ("optimizer", "learning_rate", "batch_size", "image_size", "epochs_run")
 CHEAPEST = "Cheapest within"
 WITHIN = 0.01  # what "as good as the best" means: 0.01 of IoU
+BEYOND = 1.1  # the hypervolume's reference, of the dearest trial's cost: that trial counts too
+MOST_STEPS = 20  # of the hypervolume's course, as it is printed
 
 
 def main(arguments: list[str]) -> int:
@@ -55,29 +57,24 @@ def _analyse(arguments: argparse.Namespace) -> None:
     cost, gain = arguments.cost, arguments.gain
     scored = scored_trials(load.trials(arguments.results), cost, gain)
     warn(scored)
+    over_time = hypervolume_over_time(scored, cost, gain)
     found = answers(scored, cost, gain, arguments.budget)
-    for title, table in found.items():
+    shown = {
+        **found,
+        f"Hypervolume (0..1) of {gain} over {cost}, as it rose": course(over_time),
+    }
+    for title, table in shown.items():
         print(f"{title}\n{tables.FORMATS[arguments.format](table)}\n")
         if arguments.format == "text" and title.startswith(CHEAPEST):
             print(f"in full:\n{tables.in_full(table)}\n")
-    over_time = hypervolume_over_time(scored, cost, gain)
-    print(f"{_worth(over_time)}\n")
     if arguments.output:
         store = open_store(arguments.output)
         _write_tables(store, found)
+        sections = [f"## {title}\n\n{tables.markdown(table)}" for title, table in shown.items()]
+        store.write_bytes("tradeoff.md", "\n".join(sections).encode())
         store.write_bytes("hypervolume.csv", tables.csv(over_time).encode())
         _write_figures(store, scored, over_time, cost, gain)
         print(f"tables and figures: {store.uri}")
-
-
-def _worth(over_time: pl.DataFrame) -> str:
-    """The hypervolume at the first trial's end, halfway, and at the last."""
-    three = over_time[[0, over_time.height // 2, -1]]
-    hours, volumes = (list(map(tables.cell, three[name])) for name in over_time.columns)
-    return (
-        f"Hypervolume (0..1) after {hours[0]}, {hours[1]} and {hours[2]} h: {', '.join(volumes)} "
-        "(-o: its whole course)"
-    )
 
 
 def scored_trials(trials: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
@@ -139,14 +136,21 @@ def cheapest_good(scored: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
 def hypervolume_over_time(scored: pl.DataFrame, cost: str, gain: str) -> pl.DataFrame:
     """Columns `hours`, since the first trial began, and `hypervolume`, 0..1, as each trial ended.
 
-    The area between the front, gain 0 and the dearest trial's cost, as a share of that cost.
+    The area between the front, gain 0 and a reference a tenth dearer than the dearest trial, as a
+    share of that reference.
     """
-    dearest = float(scored[cost].to_numpy().max())
-    volumes = pareto.hypervolumes(scored[cost].to_list(), scored[gain].to_list(), dearest)
+    reference = BEYOND * float(scored[cost].to_numpy().max())
+    volumes = pareto.hypervolumes(scored[cost].to_list(), scored[gain].to_list(), reference)
     hours = (pl.col("ended_at") - pl.col("started_at").min()).dt.total_seconds(fractional=True)
     return scored.select(
-        hours=hours / 3600, hypervolume=pl.Series(volumes / dearest if dearest else volumes)
+        hours=hours / 3600, hypervolume=pl.Series(volumes / reference if reference else volumes)
     )
+
+
+def course(over_time: pl.DataFrame) -> pl.DataFrame:
+    """Where the hypervolume rose: the last step and, evenly, at most `MOST_STEPS` in all."""
+    steps = over_time.filter(pl.col("hypervolume").diff().fill_null(1.0) > 0).reverse()
+    return steps.gather_every(-(-steps.height // MOST_STEPS)).reverse()
 
 
 def _write_tables(store: Store, found: Mapping[str, pl.DataFrame]) -> None:
@@ -156,8 +160,6 @@ def _write_tables(store: Store, found: Mapping[str, pl.DataFrame]) -> None:
     )
     for name, table in zip(names, found.values(), strict=False):
         store.write_bytes(f"{name}.csv", tables.csv(table).encode())
-    sections = [f"## {title}\n\n{tables.markdown(table)}" for title, table in found.items()]
-    store.write_bytes("tradeoff.md", "\n".join(sections).encode())
 
 
 def _write_figures(

@@ -61,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         "images",
         type=Path,
         nargs="+",
-        help="PNG, TIFF (of many pages too), BMP or JPEG files, or folders of them; 8 or 16 bits "
-        "a channel, up to 268 million pixels a page (16,384 x 16,384)",
+        help="PNG, TIFF (of many pages too), BMP or JPEG files, or folders that hold them (without "
+        "the folders in these); 8 or 16 bits a channel, up to 268 million pixels a page "
+        "(16,384 x 16,384)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a new or empty folder"

@@ -30,16 +30,26 @@ function draw(place, chart) {
   });
 }
 
+// What is to be hidden of each kind (architecture, sweep, status), by the boxes without a tick.
+function hiddenValues() {
+  const boxes = [...document.querySelectorAll("#filters input:not(:checked)")];
+  return new Set(boxes.map((box) => `${box.name}=${box.value}`));
+}
+
 function filter() {
-  const boxes = document.querySelectorAll("input[name=architecture]");
-  const chosen = new Set([...boxes].filter((box) => box.checked).map((box) => box.value));
+  const hidden = hiddenValues();
+  const shows = (facts) =>
+    ["architecture", "sweep", "status"].every((kind) => !hidden.has(`${kind}=${facts[kind]}`));
   for (const place of document.querySelectorAll("#content .chart")) {
-    const visible = place.data.map((t) => !t.legendgroup || chosen.has(t.legendgroup));
+    const visible = place.data.map((trace) => shows({ architecture: trace.legendgroup }));
+    const ofTrials = [...place.data.keys()].filter((n) => place.data[n].customdata);
+    const x = ofTrials.map((n) => place.data[n].customdata.map(
+      (trial, point) => shows(data.trials[trial] ?? {}) ? places.get(place)[n][point] : null));
     Plotly.restyle(place, { visible });
+    if (ofTrials.length) Plotly.restyle(place, { x }, ofTrials);
   }
   for (const part of document.querySelectorAll("[data-architecture]")) {
-    const name = part.dataset.architecture;
-    part.hidden = name !== "" && !chosen.has(name);
+    part.hidden = !shows({ ...data.trials[part.dataset.trial], ...part.dataset });
   }
 }
 
@@ -74,8 +84,11 @@ function openTrial() {
   if (curve) draw(place, curve);
 }
 
+const places = new Map(); // each chart's points along x, those that a filter hides among them
 for (const place of document.querySelectorAll("#content .chart")) {
-  draw(place, data.charts[place.dataset.chart]);
+  const chart = data.charts[place.dataset.chart];
+  places.set(place, chart.data.map((trace) => trace.x));
+  draw(place, chart);
 }
 document.getElementById("filters").addEventListener("change", filter);
 dialog.addEventListener("close", () => {

@@ -53,11 +53,14 @@ class Section:
 
 @dataclass
 class Page:
-    """All that the page shows. charts, curves: Plotly's data by name; trials: facts by trial."""
+    """All that the page shows. charts, curves: Plotly's data by name; trials: facts by trial.
+
+    filters: the values of a fact that can be hidden, by its name.
+    """
 
     title: str
     headline: Sequence[str]
-    architectures: Sequence[str]
+    filters: Mapping[str, Sequence[str]]
     footer: str
     sections: list[Section] = field(default_factory=list)
     charts: dict[str, Any] = field(default_factory=dict)
@@ -73,6 +76,8 @@ def table(
     rows = [
         {
             "architecture": row.get("architecture", ""),
+            "status": row.get("status", ""),
+            "trial": f"{row['sweep']}/{row['trial_id']}" if "trial_id" in row else "",
             "cells": [_cell(name, row, pages) for name in shown],
         }
         for row in frame.iter_rows(named=True)

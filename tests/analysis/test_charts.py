@@ -1,6 +1,7 @@
 """What the report's charts hold; how they look is tested in a browser by test_report.py."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -55,6 +56,28 @@ def test_a_loss_is_marked_when_and_where_it_was(timeline):
     chart, lost = timeline
     assert marks(chart, "lost") == [("a:1", pytest.approx(lost, abs=0.001))]
     assert marks(chart, "failed") == []
+
+
+def named(chart):
+    """The trials that the bars are of."""
+    return [
+        trial for trace in chart["data"] if trace["type"] == "bar" for trial in trace["customdata"]
+    ]
+
+
+def test_a_bar_is_a_trials_so_that_a_click_can_open_its_page(sweep_folder, ten_trials):
+    chart = charts.timeline(load.trials([sweep_folder(ten_trials)]))
+    assert sorted(named(chart)) == sorted(f"night/{trial.trial_id}" for trial in ten_trials)
+
+
+def test_of_more_trials_than_can_be_told_apart_neighbours_are_one_bar(
+    sweep_folder, ten_trials, monkeypatch
+):
+    monkeypatch.setattr(charts, "MOST_BARS", 9)
+    alike = [replace(trial, architecture="unet") for trial in ten_trials]
+    chart = charts.timeline(load.trials([sweep_folder(alike)]))
+    assert named(chart) == [None]
+    assert bars(chart) == [("unknown worker", 10 * 3600.0)]
 
 
 def test_workers_without_losses_have_bars_alone(sweep_folder, ten_trials):

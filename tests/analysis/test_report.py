@@ -95,7 +95,7 @@ def shown(opened):
     yield opened
     opened.page.keyboard.press("Escape")
     opened.page.emulate_media(media="screen")
-    for box in opened.page.locator("input[name=architecture]").all():
+    for box in opened.page.locator("#filters input").all():
         box.check()
 
 
@@ -156,6 +156,67 @@ def test_filters_hide_an_architecture_everywhere(shown):
     assert {row.split()[0] for row in rows.all_inner_texts()} == {"unet"}
     shown.page.get_by_label("cnn", exact=True).check()
     assert all(shown.traces("pareto").values())
+
+
+def test_filters_hide_trials_by_how_they_ended(shown):
+    points = (
+        "document.querySelector('[data-chart=timeline]').data"
+        ".filter(t => t.type === 'bar')"
+        ".flatMap(t => t.customdata.filter((_, n) => t.x[n] !== null))"
+    )
+    everything = set(shown.page.evaluate(points))
+    shown.page.get_by_label("failed", exact=True).uncheck()
+    assert everything - set(shown.page.evaluate(points)) == {"night/unet-4"}
+    assert shown.page.locator("#failures tbody tr:visible").count() == 0
+    assert shown.page.locator("#tradeoff tbody tr:visible").count() > 0
+    shown.page.get_by_label("failed", exact=True).check()
+    assert set(shown.page.evaluate(points)) == everything
+    assert shown.complaints == []
+
+
+def test_filters_hide_one_of_several_sweeps(browser, write_sweep, ten_trials, tmp_path):
+    for name, cost in (("day", 1.0), ("night", 0.5)):
+        trials = [
+            replace(trial, sweep=name, device_seconds=cost * trial.device_seconds)
+            for trial in ten_trials
+        ]
+        write_sweep(tmp_path / name, trials)
+    path = tmp_path / "r.html"
+    assert report.main([str(tmp_path), "-o", str(path)]) == 0
+    shown = Shown(browser, path)
+    points = (
+        "[...new Set(document.querySelector('[data-chart=pareto]').data"
+        ".filter(t => t.customdata)"
+        ".flatMap(t => t.customdata.filter((_, n) => t.x[n] !== null).map(k => k.split('/')[0])))]"
+    )
+    assert sorted(shown.page.evaluate(points)) == ["day", "night"]
+    front = shown.page.locator("#tradeoff tbody tr:visible")
+    assert {row.split()[0] for row in front.all_inner_texts()} == {"night"}  # at half the price
+    shown.page.get_by_label("night", exact=True).uncheck()
+    assert shown.page.evaluate(points) == ["day"]
+    assert front.count() == 0
+
+
+def test_a_click_on_a_workers_bar_opens_its_trials_page(shown):
+    place = shown.page.evaluate(
+        """() => {
+            const chart = document.querySelector('[data-chart=timeline]');
+            chart.scrollIntoView();
+            const box = chart.getBoundingClientRect(), layout = chart._fullLayout;
+            const trace = chart.data.find((t) => t.name === 'unet' && t.type === 'bar');
+            const point = trace.customdata.indexOf('night/unet-1');
+            const middle = trace.base[point] + trace.x[point] / 2;
+            return {
+                x: box.left + layout.xaxis._offset + layout.xaxis.d2p(middle),
+                y: box.top + layout.yaxis._offset + layout.yaxis.d2p(trace.y[point]),
+            };
+        }"""
+    )
+    shown.page.mouse.move(place["x"] - 5, place["y"])
+    shown.page.mouse.move(place["x"], place["y"], steps=3)
+    shown.page.locator("[data-chart=timeline] .hoverlayer").get_by_text("unet-1").first.wait_for()
+    shown.page.mouse.click(place["x"], place["y"])
+    shown.page.locator("#trial-heading").get_by_text("night/unet-1", exact=True).wait_for()
 
 
 def test_the_gallery_shows_each_winner_on_the_same_places(shown):

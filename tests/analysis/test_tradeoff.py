@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -72,11 +73,25 @@ def test_answers_are_those_worked_out_by_hand(scored):
 
 def test_the_search_is_worth_more_with_every_better_trial(scored):
     found = tradeoff.hypervolume_over_time(scored, "device_seconds", "val_iou")
-    # Of an area of 100 x 1: unet-0 60 x 0.7, cnn-1 20 x 0.6, unet-2 40 x 0.142, cnn-4 15 x 0.045;
-    # unet-1, the dearest, stands at the edge.
-    by_hand = [0.0, 0.42, 0.54, 0.54, 0.54, 0.5968, 0.5968, 0.5968, 0.60355]
-    assert found["hypervolume"].to_list() == pytest.approx(by_hand)
+    # Of an area of 110 x 1: unet-0 70 x 0.7, cnn-1 20 x 0.6, unet-1 10 x 0.15, unet-2 40 x 0.142,
+    # cnn-4 15 x 0.045.
+    areas = [0.0, 49, 61, 62.5, 62.5, 68.18, 68.18, 68.18, 68.855]
+    assert found["hypervolume"].to_list() == pytest.approx([area / 110 for area in areas])
     assert found["hours"].to_list() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_better_trial_is_worth_something_where_all_cost_the_same(sweep_folder, ten_trials):
+    same = [replace(trial, device_seconds=10.0) for trial in ten_trials]
+    scored = tradeoff.scored_trials(load.trials([sweep_folder(same)]), "device_seconds", "val_iou")
+    found = tradeoff.hypervolume_over_time(scored, "device_seconds", "val_iou")
+    assert found["hypervolume"][-1] == pytest.approx(0.85 / 11)
+
+
+def test_the_course_has_each_rise_of_a_few_and_the_last_of_many():
+    few = pl.DataFrame({"hours": [1, 2, 3, 4], "hypervolume": [0.1, 0.1, 0.2, 0.2]})
+    assert tradeoff.course(few)["hours"].to_list() == [1, 3]
+    many = pl.DataFrame({"hours": range(100), "hypervolume": [n / 100 for n in range(100)]})
+    assert tradeoff.course(many)["hours"].to_list() == list(range(4, 100, 5))
 
 
 def test_the_command_prints_the_answers_and_writes_tables_and_figures(
@@ -87,11 +102,15 @@ def test_the_command_prints_the_answers_and_writes_tables_and_figures(
     assert (done.status, done.err) == (0, "")
     assert "Best of each architecture for at most 60 device-seconds" in done.out
     assert "cnn-4: optimizer adam, width 4" in done.out
-    assert "Hypervolume (0..1) after 1, 5 and 9 h: 0, 0.540, 0.604" in done.out
+    risen = done.out.partition("Hypervolume (0..1) of val_iou over device_seconds, as it rose\n")[2]
+    assert [line.split() for line in risen.splitlines()[1:7]] == [
+        *(["1", "0"], ["2", "0.445"], ["3", "0.555"], ["4", "0.568"], ["6", "0.620"]),
+        ["9", "0.626"],
+    ]
     rows = list(csv.DictReader(io.StringIO((out / "cheapest_good.csv").read_text())))
     assert [row["trial_id"] for row in rows] == ["cnn-4", "unet-2"]
     assert rows[0]["val_iou"] == "0.645"
-    assert (out / "tradeoff.md").read_text().count("## ") == 5
+    assert (out / "tradeoff.md").read_text().count("## ") == 6
     for name in ("tradeoff", "hypervolume"):
         with Image.open(out / f"{name}.png") as image:
             assert len(image.convert("L").getcolors()) > 20
@@ -114,6 +133,8 @@ def test_tables_are_printed_in_other_formats(sweep_folder, ten_trials, kind, run
     done = run(sweep_folder(ten_trials), "--format", kind)
     assert ("| unet-1 |" in done.out) == (kind == "markdown")
     assert ("night,unet-1," in done.out) == (kind == "csv")
+    assert ("| 9 | 0.626 |" in done.out) == (kind == "markdown")
+    assert ("\n9.0,0.6259" in done.out) == (kind == "csv")
 
 
 def test_what_was_never_measured_is_a_sentence(sweep_folder, ten_trials, run):

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -83,6 +85,30 @@ def test_a_folder_of_images_becomes_labels_overlays_and_tables(winner, images, t
     rows = pq.read_table(out / "nuclei.parquet").to_pylist()
     places = [(row["image"], row["page"], row["area"], row["mean_intensity"]) for row in rows]
     assert places == [("plain", 1, 100, 250), ("stack", 1, 100, 4000), ("stack", 2, 200, 4000)]
+
+
+def seen_on_a_terminal(command):
+    """What a person sees while a command runs, its table of results apart."""
+    master, slave = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError), os.fdopen(master, "rb", buffering=0) as screen:
+        while more := screen.read(4096):  # Linux ends a terminal that nobody writes to with EIO
+            seen += more
+    process.wait()
+    return seen.decode()
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(winner, images, tmp_path):
+    out = tmp_path / "out"
+    seen = seen_on_a_terminal(
+        [sys.executable, "-m", "nucseg_models.predict", str(winner), str(images), "-o", str(out)]
+    )
+    assert "segmenting" in seen
+    assert "0/3" in seen and "3/3" in seen
+    assert "skipped: " in seen and "broken.png" in seen
 
 
 def test_good_images_alone_end_with_status_0(winner, images, tmp_path):
