@@ -70,10 +70,21 @@ def test_without_seeds_that_agree_nothing_is_decided(evidence, seeds):
     assert ("over fresh seeds not measured" in verdict.figures[0]) == (len(seeds) < 2)
 
 
-def test_a_missing_architecture_leaves_the_order_open(evidence):
+def test_a_missing_architecture_leaves_the_order_open_but_the_others_are_compared(evidence):
     verdict = claims.iou_rises(evidence({"cnn": 0.5, "unet": 0.7}))
     assert verdict.verdict == UNDECIDED
-    assert "over images not measured" in verdict.figures[0]
+    (figure,) = verdict.figures
+    assert figure.startswith("U-Net - Simple CNN: IoU over images 0.200 (0.200 to 0.200; n = 30)")
+
+
+def test_a_fall_over_a_missing_architecture_refutes_the_order(evidence):
+    assert claims.iou_rises(evidence({"cnn": 0.7, "unet": 0.5})).verdict == REFUTED
+
+
+def test_of_one_architecture_alone_no_step_is_measured(evidence):
+    verdict = claims.iou_rises(evidence({"cnn": 0.5}))
+    assert verdict.verdict == UNDECIDED
+    assert all("over images not measured" in figure for figure in verdict.figures)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +117,14 @@ def test_compute_stays_open_without_repeats(evidence):
 def test_separation_needs_a_better_score_without_more_errors(evidence, iou, splits, verdict):
     found = claims.mask_rcnn_separates_best(evidence(iou, splits={"mask_rcnn": splits}))
     assert found.verdict == verdict
+
+
+def test_errors_are_counted_an_image_over_images_and_over_seeds(evidence):
+    found = evidence(RISING, splits={"mask_rcnn": 10}).difference(
+        "mask_rcnn", "unet", "errors", comparisons=1
+    )
+    assert found.over_images.mean == -10.0  # each of 30 images has 10 less
+    assert found.over_seeds.mean == pytest.approx(-10 / 30)  # all images of a repeat together
 
 
 def test_a_rival_that_finds_nothing_and_so_errs_never_refutes_separation(evidence):
