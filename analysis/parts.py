@@ -63,7 +63,8 @@ def page(results: Results, now: datetime) -> Page:
         f"{len(sweeps)} sweeps; data: {', '.join(results.trials['dataset'].unique().sort())}.",
     )
     repeats = results.trials.filter(pl.col("confirms").is_not_null()).tail(MOST_ROWS)
-    for trials in (results.shown, repeats, _failed(results)):
+    bars = results.trials.head(charts.MOST_BARS)  # all of them, where the timeline has them apart
+    for trials in (results.shown, repeats, _failed(results), bars):
         made.trials |= {charts.key(row): _facts(row) for row in trials.iter_rows(named=True)}
     for part in (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures):
         made.sections += list(part(results, made))

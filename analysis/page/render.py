@@ -12,6 +12,7 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.charts import key
 from analysis.gallery import Picture
 from analysis.tables import cell
 
@@ -77,7 +78,7 @@ def table(
         {
             "architecture": row.get("architecture", ""),
             "status": row.get("status", ""),
-            "trial": f"{row['sweep']}/{row['trial_id']}" if "trial_id" in row else "",
+            "trial": key(row) if "trial_id" in row else "",
             "cells": [_cell(name, row, pages) for name in shown],
         }
         for row in frame.iter_rows(named=True)
@@ -87,7 +88,7 @@ def table(
 
 def _cell(name: str, row: Mapping[str, Any], pages: Mapping[str, Any]) -> dict[str, Any]:
     value = row[name]
-    trial = f"{row.get('sweep')}/{value}" if name == "trial_id" else ""
+    trial = key(row) if name == "trial_id" else ""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return {"text": cell(value), "number": is_number, "trial": trial if trial in pages else ""}
 

@@ -366,6 +366,14 @@ def test_repeats_and_mixed_devices_are_told(sweep_folder, trial_record, tmp_path
     assert "These trials ran on different devices" in text
 
 
+def test_trials_over_a_limit_have_a_page_too(sweep_folder, ten_trials, tmp_path):
+    over = replace(ten_trials[1], over_limit="max_memory")
+    folder = sweep_folder([ten_trials[0], over])
+    assert report.main([folder, "-o", str(tmp_path / "r.html")]) == 0
+    found = re.search(r'id="data">(.*?)</script>', (tmp_path / "r.html").read_text(), re.DOTALL)
+    assert set(json.loads(found[1])["trials"]) == {"night/cnn-0", "night/unet-0"}
+
+
 def test_one_trial_alone_makes_a_report(sweep_folder, ten_trials, tmp_path, capsys):
     path = tmp_path / "r.html"
     assert report.main([sweep_folder(ten_trials[1:2]), "-o", str(path)]) == 0
