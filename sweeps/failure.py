@@ -5,9 +5,12 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ray.exceptions import ActorUnavailableError, RayActorError
-from ray.tune.experiment import Trial
+
+if TYPE_CHECKING:  # a winner's process, which needs this file, would import Tune for a second
+    from ray.tune.experiment import Trial
 
 LONGEST = 300  # characters
 # As TensorFlow, torch, JAX, Python and Ray's memory monitor say it.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nucseg_models import device
 from nucseg_models.data.synthetic import synthetic
 
 # The smallest of what a search space offers, where it has a hyperparameter of that name.
@@ -22,6 +23,12 @@ def tiny_hyperparameters(architecture, **changes):
     """The paper's row, made small; `changes` on top of that."""
     small = {name: value for name, value in SMALL.items() if name in architecture.search_space}
     return {**architecture.paper, **small, **changes}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared_as_a_worker():
+    """Graphs are built as in a sweep, which on a processor is sooner than as TensorFlow would."""
+    device.prepare(threads=1)
 
 
 @pytest.fixture(scope="session")

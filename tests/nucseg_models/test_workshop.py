@@ -96,13 +96,11 @@ def test_the_last_of_those_trials_broke_its_weights_and_dropout_was_on(trial, wa
 @every_name
 def test_a_graph_of_another_loss_and_weight_decay_is_reused_and_leaves_nothing(name, trial):
     changes = [{}, {"loss": "focal_dice", "weight_decay": 0.01}]
+    fresh = [trial(Workshop(), name, seed=3, **change) for change in changes]
     warm, models = Workshop(), []
-    for _ in range(2):
-        for change in changes:
-            assert is_same(
-                trial(warm, name, seed=3, **change), trial(Workshop(), name, seed=3, **change)
-            )
-            models.append(warm._model)
+    for change, expected in [*zip(changes, fresh, strict=True)] * 2:
+        assert is_same(trial(warm, name, seed=3, **change), expected)
+        models.append(warm._model)
     assert len({id(model) for model in models}) == 1
 
 

@@ -41,7 +41,7 @@ def test_a_sweep_goes_on_after_ctrl_c_lost_workers_and_the_loss_of_its_driver(la
     cut_off, earlier = running(folder), rows(folder, "curves.parquet")
     assert "cnn-0000" in cut_off
 
-    second = launch(*RESUME)
+    second = launch(*RESUME, "--concurrency", "1")  # the first had two workers
     second.wait_for(r"cnn-0000: epoch")
     second.kill_workers()
     second.wait_for(r"cnn-0000: its worker was lost, it will go on with another")

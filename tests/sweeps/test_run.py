@@ -213,7 +213,7 @@ def frontier(finished, launched_once):
     asked = ("--arch", "cnn", "--trials", "3", *SMALL[:-1], "both", "--usd-per-hour", "0.5")
     learnt = ("--objective", "iou,device_seconds", "--warm-start", "results/night")
     limits = ("--max-usd", "100", "--max-memory", "50GB")
-    command = [*asked, *learnt, *limits]
+    command = [*asked, *learnt, *limits, "--concurrency", "1"]  # which starts one worker less
     planned = launched_once(finished.folder.parents[1], [*command, "--plan"])
     assert planned.status() == 0, planned.err.read_text()
     run = launched_once(finished.folder.parents[1], command)

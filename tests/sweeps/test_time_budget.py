@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 
 def test_a_time_budget_ends_a_sweep_in_time_with_its_winner_on_a_clean_terminal(launch, tmp_path):
-    asked = ("--arch", "cnn", "--trials", "500", "--time-budget", "60s")
+    asked = ("--arch", "cnn", "--trials", "500", "--time-budget", "40s")
     small = ("--max-epochs", "2", "--image-size", "64", "--results", "results", "--name", "night")
     began = datetime.now(UTC)
     run = launch(*asked, *small, "--concurrency", "1", terminal=True)
@@ -15,7 +15,7 @@ def test_a_time_budget_ends_a_sweep_in_time_with_its_winner_on_a_clean_terminal(
 
     found = pq.read_table(tmp_path / "results" / "night" / "summary.parquet").to_pylist()
     searched = max(row["ended_at"] for row in found) - began
-    assert 48 < searched.total_seconds() < 70  # an epoch is not cut short at once
+    assert 28 < searched.total_seconds() < 50  # an epoch is not cut short at once
     assert {row["status"] for row in found} <= {"completed", "stopped"}
     assert sum(row["is_best"] for row in found) == 1
     assert (tmp_path / "results" / "night" / "best" / "cnn" / "model.keras").exists()

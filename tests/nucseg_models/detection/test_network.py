@@ -122,9 +122,9 @@ def test_it_learns_to_find_the_nuclei_of_an_image_with_and_without_the_side_head
 def test_the_seed_decides_which_regions_are_learnt_from(settings):
     images, labels = images_and_labels()
     targets = MASK_RCNN.targets(labels, settings)
-    losses = []
+    workshop, losses = Workshop(), []
     for seed in (0, 0, 1):
-        model = Workshop().model(MASK_RCNN, settings, seed=seed)
+        model = workshop.model(MASK_RCNN, settings, seed=seed)
         losses.append([float(model.train_on_batch(images, targets)) for _ in range(2)])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
