@@ -1,8 +1,8 @@
 """What the tests of training and of the architectures share: tiny networks, tiny images."""
 
 import pytest
+import tensorflow as tf
 
-from nucseg_models import device
 from nucseg_models.data.synthetic import synthetic
 
 # The smallest of what a search space offers, where it has a hyperparameter of that name.
@@ -26,9 +26,9 @@ def tiny_hyperparameters(architecture, **changes):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prepared_as_a_worker():
-    """Graphs are built as in a sweep, which on a processor is sooner than as TensorFlow would."""
-    device.prepare(threads=1)
+def as_a_worker_builds_graphs():
+    """Without TensorFlow's rewriting, which on a processor only costs: see nucseg_models.device."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")
