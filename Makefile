@@ -2,6 +2,7 @@
 
 PYTHON = python3.11
 BIN = .venv/bin
+BOTH_CORES = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SWEEP = --arch all --trials 3 --max-epochs 6 --image-size 64 --results results
 
 .PHONY: help sweep test test-faults test-cluster lint torch browser hosts clean
@@ -23,10 +24,10 @@ sweep: .venv/installed
 	$(BIN)/python sweeps/run.py $(SWEEP)
 
 test: lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/faults
+	$(BIN)/pytest $(BOTH_CORES) --ignore=tests/faults
 
 test-faults: .venv/installed-test
-	$(BIN)/pytest tests/faults
+	$(BIN)/pytest $(BOTH_CORES) tests/faults
 
 test-cluster: .venv/installed-test .venv/installed-dashboard
 	$(BIN)/pytest --cluster tests/cluster

@@ -1,16 +1,17 @@
 """What all tests share: quiet libraries, property tests that find the same in every run, rows to
-build on, and a real S3 service.
+build on, a real S3 service, and runs of the command line.
 """
 
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from PIL import Image
 
 from sweeps.record import EpochRecord, TrialRecord
 from sweeps.winner_record import GalleryRecord, ImageRecord
+from tests.launched import Launched
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -40,8 +42,8 @@ settings.load_profile("suite")
 
 # The files that take longest come first, so that none runs alone at the end.
 LONGEST = (
-    *("test_resume.py", "test_run.py", "test_run_on_s3.py", "test_backends.py"),
-    *("test_time_budget.py", "test_contract.py"),
+    *("test_run.py", "test_run_on_s3.py", "test_backends.py", "test_time_budget.py"),
+    *("test_contract.py", "test_chaos.py", "test_resume.py"),
 )
 
 
@@ -272,3 +274,25 @@ def make_bucket(server: S3Server, name: str, process: subprocess.Popen[bytes], l
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def launched_once() -> Iterator[Callable[..., Launched]]:
+    """Starts ``sweeps/run.py`` in a folder; what still runs when all tests end is killed."""
+    runs: list[Launched] = []
+
+    def start(folder: Path, arguments: Sequence[str], **how: Any) -> Launched:
+        runs.append(Launched(folder, arguments, **how))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        for process in run.processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def launch(launched_once: Callable[..., Launched], tmp_path: Path) -> Callable[..., Launched]:
+    """Starts ``sweeps/run.py ARGUMENTS`` in the test's folder."""
+    return lambda *arguments, **how: launched_once(tmp_path, arguments, **how)
