@@ -26,6 +26,8 @@ class Architecture(ABC):
     paper: the hyperparameters of the paper's row of Table 2; always trial 0 of a search.
     paper_epochs: passes over the training images in the paper's row.
     starts: further configurations to try before the sampler chooses, the best known first.
+    gpu_share: how much of a GPU one training holds, 0 to 1, if a user does not say: below 1 where a
+        T4's 16 GB are enough for several.
     """
 
     name: ClassVar[str]
@@ -33,6 +35,7 @@ class Architecture(ABC):
     paper: ClassVar[Hyperparameters]
     paper_epochs: ClassVar[int]
     starts: ClassVar[tuple[Hyperparameters, ...]] = ()
+    gpu_share: ClassVar[float] = 1.0
 
     @abstractmethod
     def build(

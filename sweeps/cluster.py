@@ -16,6 +16,7 @@ import yaml
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+import nucseg_models
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.failure import reason
@@ -165,7 +166,9 @@ def _bundle(config: SweepConfig) -> Bundle:
     known = [*machines(), *may_have()]
     gpus = config.gpus_per_trial
     if gpus is None:
-        gpus = 1.0 if any(machine.get("GPU") for machine in known) else 0.0
+        # One share for all: what a network with a smaller one left free, no other could use.
+        share = max(nucseg_models.get(name).gpu_share for name in config.arch)
+        gpus = share if any(machine.get("GPU") for machine in known) else 0.0
     bundle = {"CPU": config.cpus_per_trial, "GPU": gpus}
     if not places(bundle, known):
         largest = max(known, key=lambda machine: (machine.get("GPU", 0), machine.get("CPU", 0)))

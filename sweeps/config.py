@@ -210,7 +210,7 @@ class SweepConfig:
             optional(share_of_gpus),
             "N",
             "GPUs a trial holds; 0.5 lets two trials share one",
-            "1 where there is a GPU, else 0",
+            "1 where there is a GPU, less for small networks alone; else 0",
         ),
     ] = None
     usd_per_hour: Annotated[

@@ -63,6 +63,7 @@ class SimpleCNN(Pixelwise):
         **PAPER_POSTPROCESSING,
     }
     paper_epochs = 15
+    gpu_share = 0.5
     starts = (
         {
             **paper,

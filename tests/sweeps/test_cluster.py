@@ -27,8 +27,8 @@ TWO_GPUS_AT_MOST = {
 }
 
 
-def asked(**options):
-    return SweepConfig(arch="cnn", name="night", address="local", **options)
+def asked(arch="unet", **options):
+    return SweepConfig(arch=arch, name="night", address="local", **options)
 
 
 RUNNING, WAITING = SimpleNamespace(status="RUNNING"), SimpleNamespace(status="PENDING")
@@ -76,7 +76,13 @@ def test_a_cluster_may_grow_by_the_workers_of_its_file(may_grow):
 
 def test_a_trial_gets_a_gpu_where_one_may_come_and_none_elsewhere(running, may_grow):
     assert cluster._bundle(asked()) == {"CPU": 1, "GPU": 1}
-    assert cluster._bundle(asked(gpus_per_trial=0.5)) == {"CPU": 1, "GPU": 0.5}
+    assert cluster._bundle(asked(gpus_per_trial=0.25)) == {"CPU": 1, "GPU": 0.25}
+
+
+def test_small_networks_alone_share_a_gpu_and_beside_large_ones_do_not(running, may_grow):
+    assert cluster._bundle(asked("cnn")) == {"CPU": 1, "GPU": 0.5}
+    assert cluster._bundle(asked(["cnn", "unet"])) == {"CPU": 1, "GPU": 1}
+    assert cluster._bundle(asked("cnn", gpus_per_trial=1)) == {"CPU": 1, "GPU": 1}
 
 
 def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_is_tried(running):

@@ -154,6 +154,12 @@ def test_the_order_of_hyperparameters_does_not_matter_to_what_is_compiled(name):
     )
 
 
+@every_architecture
+def test_a_training_holds_a_gpu_or_a_whole_fraction_of_one(name):
+    share = nucseg_models.get(name).gpu_share
+    assert 1 / share == round(1 / share) >= 1
+
+
 @pytest.mark.parametrize(("name", "start"), EVERY_START)
 def test_the_papers_row_and_every_start_build_for_the_smallest_image(name, start):
     architecture = nucseg_models.get(name)
