@@ -30,7 +30,7 @@ test-faults: .venv/installed-test
 	$(BIN)/pytest $(BOTH_CORES) tests/faults
 
 test-cluster: .venv/installed-test .venv/installed-dashboard
-	$(BIN)/pytest --cluster tests/cluster
+	$(BIN)/pytest $(BOTH_CORES) --cluster tests/cluster
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

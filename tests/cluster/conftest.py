@@ -114,14 +114,17 @@ class Log:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints a figure that documentation quotes, even where tests pass."""
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Prints a figure that documentation quotes when its test has ended, passed or not."""
+    return lambda line: record_property("said", line)
 
-    def show(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {line}", flush=True)
 
-    return show
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Runs in the process that prints, whichever ran the test."""
+    if report.when == "call":
+        for name, line in report.user_properties:
+            if name == "said":
+                print(f"\n  {line}", flush=True)
 
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
