@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from analysis import importance, thinning, tradeoff
+from analysis import importance, lanes, thinning, tradeoff
 from analysis.colours import COLOURS, colours
 from analysis.measures import spans_decades, unit
 from analysis.tables import cell
 
 Chart = dict[str, Any]
 SYMBOLS = {"completed": "circle", "stopped": "circle-open", "failed": "x"}
-MOST_BARS = 400  # of a timeline that has one for each trial; of more, those side by side are one
-LEAST_GAP = 1 / 1000  # of a timeline's length: shorter gaps could not be seen
 MOST_AXES = 7  # of parallel coordinates: more can't be told apart
 TALL = 28  # pixels a row of a chart with named rows
 
@@ -130,62 +126,23 @@ def importances(weights: pl.DataFrame) -> Chart:
     return {"data": [trace], "layout": layout}
 
 
-def timeline(trials: pl.DataFrame) -> Chart:
-    """When each worker was busy; gaps are idle. Failed trials and lost workers stand out."""
-    palette = colours(trials["architecture"])
-    lanes = _lanes(trials)
-    bars = lanes if lanes.height <= MOST_BARS else _joined(lanes)
+def timeline(held: pl.DataFrame) -> Chart:
+    """When each worker was busy, by `analysis.lanes`; gaps are idle. Failed trials and lost workers
+    stand out.
+    """
+    palette = colours(held["architecture"])
+    bars = held if held.height <= lanes.MOST_BARS else lanes.joined(held)
     traces = []
-    for (name,), mine in lanes.group_by("architecture", maintain_order=True):
+    for (name,), mine in held.group_by("architecture", maintain_order=True):
         traces.append(_bars(str(name), bars.filter(architecture=name), palette[str(name)]))
         traces += _marks(str(name), mine)
     layout = {
         "barmode": "overlay",
         "xaxis": {"type": "date", "title": {"text": "UTC"}},
         "yaxis": {"type": "category", "automargin": True},
-        "height": 140 + TALL * lanes["worker"].n_unique(),
+        "height": 140 + TALL * held["worker"].n_unique(),
     }
     return {"data": traces, "layout": layout}
-
-
-def _lanes(trials: pl.DataFrame) -> pl.DataFrame:
-    """Who held each trial, from when until when in milliseconds: the workers that it lost, too."""
-    lanes = trials.select(
-        *("sweep", "trial_id", "architecture", "losses"),
-        pl.col("worker").fill_null("unknown worker"),
-        pl.col("started_at").dt.epoch("ms").alias("begun"),
-        pl.col("ended_at").dt.epoch("ms").alias("ended"),
-        (pl.col("status") == "failed").alias("failed"),
-        pl.lit(False).alias("lost"),
-    )
-    parts = []
-    for row in lanes.filter(pl.col("losses").is_not_null()).iter_rows(named=True):
-        losses = json.loads(row["losses"])
-        had = [(_ms(each["since"]), _ms(at), each["worker"]) for at, each in losses.items()]
-        parts += [
-            {**row, "begun": since, "ended": at, "worker": worker, "failed": False, "lost": True}
-            for since, at, worker in had
-        ]
-        parts.append({**row, "begun": max(at for _, at, _ in had)})
-    whole = lanes.filter(pl.col("losses").is_null())
-    return pl.concat([whole, pl.DataFrame(parts, schema=lanes.schema)]).sort("begun")
-
-
-def _ms(time: str) -> int:
-    """Milliseconds since 1970 of an ISO time."""
-    return round(datetime.fromisoformat(time).timestamp() * 1000)
-
-
-def _joined(lanes: pl.DataFrame) -> pl.DataFrame:
-    """Trials of an architecture that a worker held one after another, as one of no name."""
-    gap = LEAST_GAP * float(lanes["ended"].max() - lanes["begun"].min() + 1)  # type: ignore[operator]  # integers
-    busy = [
-        (architecture, worker, begun, ended, None)
-        for (architecture, worker), held in lanes.group_by("architecture", "worker")
-        for begun, ended in thinning.merged(held["begun"].to_list(), held["ended"].to_list(), gap)
-    ]
-    columns = ("architecture", "worker", "begun", "ended", "trial_id")
-    return pl.DataFrame(busy, schema=columns, orient="row").sort("begun", "worker")
 
 
 def _bars(name: str, bars: pl.DataFrame, colour: str) -> Chart:
@@ -206,12 +163,12 @@ def _bars(name: str, bars: pl.DataFrame, colour: str) -> Chart:
     }
 
 
-def _marks(architecture: str, lanes: pl.DataFrame) -> list[Chart]:
+def _marks(architecture: str, held: pl.DataFrame) -> list[Chart]:
     """Where a trial failed, and where a worker was lost."""
     marks = {"failed": "x", "lost": "triangle-down"}
     traces = []
     for name, symbol in marks.items():
-        chosen = lanes.filter(name).tail(thinning.MOST_TRIALS)
+        chosen = held.filter(name).tail(thinning.MOST_TRIALS)
         if chosen.height:
             traces.append(
                 {

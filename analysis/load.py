@@ -28,6 +28,7 @@ KEYS = {
     SUMMARY_FILE: ("architecture", "trial_id"),
     CURVES_FILE: ("architecture", "trial_id", "epoch"),
 }
+TRIAL = ("sweep", "trial_id", "architecture")  # what names a trial in every file
 MARKS = (SUMMARY_FILE, CURVES_FILE, SWEEP_FILE)  # one of these makes a folder a sweep's
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from analysis import charts, gallery, headline, importance, thinning, tradeoff
-from analysis.load import AnalysisError, competing
+from analysis import charts, gallery, headline, importance, lanes, running, thinning, tradeoff
+from analysis.load import TRIAL, AnalysisError, competing
 from analysis.page.render import ChartPlace, Page, Section, table
 from analysis.tables import cell
 
 MOST_ROWS = 200  # of a table
-TRIAL = ("sweep", "trial_id", "architecture")
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,11 @@ class Results:
         return competing(self.trials).filter(pl.col(self.gain).is_not_null())
 
     @cached_property
+    def running(self) -> pl.DataFrame:
+        """The epochs of trials that have not ended."""
+        return running.epochs(self.curves, self.trials)
+
+    @cached_property
     def shown(self) -> pl.DataFrame:
         """Scored trials, as many as can be drawn."""
         if self.scored.is_empty():
@@ -63,8 +67,9 @@ def page(results: Results, now: datetime) -> Page:
         f"{len(sweeps)} sweeps; data: {', '.join(results.trials['dataset'].unique().sort())}.",
     )
     repeats = results.trials.filter(pl.col("confirms").is_not_null()).tail(MOST_ROWS)
-    bars = results.trials.head(charts.MOST_BARS)  # all of them, where the timeline has them apart
-    for trials in (results.shown, repeats, _failed(results), bars):
+    bars = results.trials.head(lanes.MOST_BARS)  # all of them, where the timeline has them apart
+    runs = running.trials(results.running).head(thinning.MOST_CURVES)
+    for trials in (results.shown, repeats, _failed(results), bars, runs):
         made.trials |= {charts.key(row): _facts(row) for row in trials.iter_rows(named=True)}
     for part in (_tradeoff, _gallery, _curves, _settings, _workers, _costs, _failures):
         made.sections += list(part(results, made))
@@ -74,7 +79,8 @@ def page(results: Results, now: datetime) -> Page:
 def _filters(results: Results, sweeps: list[str]) -> Mapping[str, list[str]]:
     """What can be hidden: architectures always, others where they are several."""
     architectures = results.curves["architecture"].append(results.trials["architecture"])
-    others = {"sweep": sweeps, "status": results.trials["status"].unique().sort().to_list()}
+    status = results.trials["status"].unique().sort().to_list()
+    others = {"sweep": sweeps, "status": status + ["running"] * (results.running.height > 0)}
     return {
         "architecture": architectures.unique().sort().to_list(),
         **{kind: names for kind, names in others.items() if len(names) > 1},
@@ -143,8 +149,7 @@ def _gallery(results: Results, made: Page) -> Iterator[Section]:
 
 def _curves(results: Results, made: Page) -> Iterator[Section]:
     """Curves of the best trials, the fronts, the paper's rows, some others, and what runs."""
-    running = results.curves.join(results.trials, on=TRIAL, how="anti").select(TRIAL).unique(TRIAL)
-    wanted = running.sort(TRIAL).head(thinning.MOST_CURVES)
+    wanted = running.trials(results.running).select(TRIAL).head(thinning.MOST_CURVES)
     if results.scored.height:
         ended = thinning.trials(results.scored, results.cost, results.gain, thinning.MOST_CURVES)
     else:
@@ -219,9 +224,10 @@ def _settings(results: Results, made: Page) -> Iterator[Section]:
 
 
 def _workers(results: Results, made: Page) -> Iterator[Section]:
-    if results.trials.is_empty():
+    held = pl.concat([lanes.of_ended(results.trials), lanes.of_running(results.running)])
+    if held.is_empty():
         return
-    made.charts["timeline"] = charts.timeline(results.trials)
+    made.charts["timeline"] = charts.timeline(held.sort("begun"))
     seconds = (pl.col("ended_at") - pl.col("started_at")).dt.total_seconds(fractional=True)
     workers = (
         results.trials.group_by("worker")
@@ -237,10 +243,11 @@ def _workers(results: Results, made: Page) -> Iterator[Section]:
         "workers",
         "Who was busy, idle or lost",
         "A row a worker: coloured while it held a trial, empty while it was idle; crosses are "
-        "failed trials, triangles workers that were lost with a trial, which went on elsewhere. "
+        "failed trials, triangles workers that were lost with a trial, which went on elsewhere; "
+        "what still runs is drawn until its last epoch, and not in the table. "
         "Click a bar for its trial's page.",
         [ChartPlace("timeline", "Bars of busy time by worker; the table has the hours.")],
-        [table(workers, "Hours by worker", folded=True)],
+        [table(workers, "Hours by worker", folded=True)] if workers.height else [],
     )
 
 
@@ -284,6 +291,6 @@ def _failed(results: Results) -> pl.DataFrame:
 def _facts(row: Mapping[str, Any]) -> Mapping[str, str]:
     """All that is known of a trial, as its page shows it."""
     known = {name: value for name, value in row.items() if value is not None}
-    settings = json.loads(known.pop("hyperparameters"))
+    settings = json.loads(known.pop("hyperparameters", "{}"))  # none of what still runs
     facts = {name: cell(value) for name, value in known.items() if name != "versions"}
     return facts | {f"setting: {name}": cell(value) for name, value in settings.items()}

@@ -111,8 +111,8 @@ class Fused(keras.optimizers.Optimizer):
     def read(self) -> None:
         """Take the weights as they are now."""
         for flat, group in zip(self._flats, self._groups, strict=True):
-            parts = [ops.convert_to_numpy(v).ravel() for v in self._trainable_variables[group]]
-            flat.assign(np.concatenate(parts))
+            parts = [ops.reshape(v, (-1,)) for v in self._trainable_variables[group]]
+            flat.assign(ops.concatenate(parts))
 
     def restart(self, hyperparameters: Hyperparameters) -> None:
         """Forget all past gradients; take the weights as they are now, and the settings that need

@@ -273,3 +273,9 @@ class EpochRecord(Checked):
     learning_rate: Annotated[
         float | None, Column("1 (per step)", "Learning rate at the epoch's first step", at_least=0)
     ] = None
+    worker: Annotated[
+        str | None, Column("host:process", "Who told of the epoch, as in summary.parquet")
+    ] = None
+    ended_at: Annotated[
+        datetime | None, Column("UTC", "When the epoch was told of, for a timeline of what runs")
+    ] = None

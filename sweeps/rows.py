@@ -92,6 +92,8 @@ def epoch_record(facts: SweepFacts, underway: Underway, figures: Mapping[str, An
         val_iou=figures["val_iou"],
         val_accuracy=figures["val_accuracy"],
         learning_rate=figures["learning_rate"],
+        worker=underway.worker,
+        ended_at=datetime.now(UTC),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from analysis import charts, load
+from analysis import charts, lanes, load
 
 
 def bars(chart):
@@ -44,7 +44,7 @@ def timeline(sweep_folder, trial_record):
         started_at=begun,
         ended_at=begun + timedelta(seconds=60),
     )
-    return charts.timeline(load.trials([sweep_folder([trial])])), lost.timestamp()
+    return charts.timeline(lanes.of_ended(load.trials([sweep_folder([trial])]))), lost.timestamp()
 
 
 def test_a_lost_worker_was_busy_until_it_was_lost_and_another_from_then_on(timeline):
@@ -66,21 +66,21 @@ def named(chart):
 
 
 def test_a_bar_is_a_trials_so_that_a_click_can_open_its_page(sweep_folder, ten_trials):
-    chart = charts.timeline(load.trials([sweep_folder(ten_trials)]))
+    chart = charts.timeline(lanes.of_ended(load.trials([sweep_folder(ten_trials)])))
     assert sorted(named(chart)) == sorted(f"night/{trial.trial_id}" for trial in ten_trials)
 
 
 def test_of_more_trials_than_can_be_told_apart_neighbours_are_one_bar(
     sweep_folder, ten_trials, monkeypatch
 ):
-    monkeypatch.setattr(charts, "MOST_BARS", 9)
+    monkeypatch.setattr(lanes, "MOST_BARS", 9)
     alike = [replace(trial, architecture="unet") for trial in ten_trials]
-    chart = charts.timeline(load.trials([sweep_folder(alike)]))
+    chart = charts.timeline(lanes.of_ended(load.trials([sweep_folder(alike)])))
     assert named(chart) == [None]
     assert bars(chart) == [("unknown worker", 10 * 3600.0)]
 
 
 def test_workers_without_losses_have_bars_alone(sweep_folder, ten_trials):
-    chart = charts.timeline(load.trials([sweep_folder(ten_trials)]))
+    chart = charts.timeline(lanes.of_ended(load.trials([sweep_folder(ten_trials)])))
     assert marks(chart, "lost") == []
     assert len(marks(chart, "failed")) == 1

@@ -354,6 +354,26 @@ def test_of_a_sweep_that_has_just_begun_it_shows_the_curves(
     assert shown.complaints == []
 
 
+def test_a_trial_that_still_runs_is_drawn_has_a_page_and_can_be_hidden(
+    browser, sweep_folder, ten_trials, epoch_record, tmp_path
+):
+    heard = {"worker": "a:1", "ended_at": ten_trials[0].started_at}
+    folder = sweep_folder(ten_trials, [epoch_record(trial_id="unet-9", val_iou=0.5, **heard)])
+    assert report.main([folder, "-o", str(tmp_path / "r.html")]) == 0
+    shown = Shown(browser, tmp_path / "r.html", "#trial=night%2Funet-9")
+    assert "running" in shown.page.locator("#trial-facts").inner_text()
+    shown.page.keyboard.press("Escape")
+    drawn = (
+        "['curves', 'timeline'].map(name => document.querySelector(`[data-chart=${name}]`).data"
+        ".flatMap(t => (t.customdata ?? []).filter((_, n) => t.x[n] !== null))"
+        ".includes('night/unet-9'))"
+    )
+    assert shown.page.evaluate(drawn) == [True, True]
+    shown.page.get_by_label("running", exact=True).uncheck()
+    assert shown.page.evaluate(drawn) == [False, False]
+    assert shown.complaints == []
+
+
 def test_repeats_and_mixed_devices_are_told(sweep_folder, trial_record, tmp_path):
     again = [
         trial_record(trial_id=f"unet-0-again-{n}", confirms="unet-0", val_iou=0.7, device="gpu")
