@@ -1,21 +1,22 @@
 """The paper's claims, each with a verdict from what the sweeps measured.
 
-A verdict needs a difference that is sure in two ways: over images, for the winners, and over fresh
-seeds (`--confirm`), as a winner was chosen by luck too. Intervals are 95 % for all comparisons of a
-claim together (Bonferroni).
+A verdict on two networks needs a difference that is sure in two ways: over images, for the
+winners, and over fresh seeds (`--confirm`), as a winner was chosen by luck too. Claims on a
+setting (4 and 5) are judged over a search's trials, which differ in more than that setting.
+Intervals are 95 % for all comparisons of a claim together (Bonferroni).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import polars as pl
 
+from analysis.evidence import Evidence
 from analysis.intervals import Interval, difference_interval, mean_interval
-from analysis.load import AnalysisError, competing
+from analysis.load import competing
 from analysis.paper import ORDER, ROWS
 from analysis.tables import cell
 
@@ -29,87 +30,6 @@ class Verdict:
     claim: str
     verdict: str
     figures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two networks are apart, over images and over fresh seeds; None if not measured."""
-
-    over_images: Interval | None
-    over_seeds: Interval | None
-
-    def __str__(self) -> str:
-        images, seeds = (part or "not measured" for part in (self.over_images, self.over_seeds))
-        return f"over images {images}, over fresh seeds {seeds}"
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where both say so, else 0."""
-        signs = {part.sign if part else 0 for part in (self.over_images, self.over_seeds)}
-        return signs.pop() if len(signs) == 1 else 0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the verdicts are drawn from: rows of `TrialRecord` and `ImageRecord` (validation only).
-
-    Raises AnalysisError if the sweeps are of several datasets, whose scores say nothing together.
-    """
-
-    trials: pl.DataFrame
-    images: pl.DataFrame
-
-    def __post_init__(self) -> None:
-        datasets = self.trials.select("dataset", "dataset_sha256").unique("dataset_sha256")
-        if datasets.height > 1:
-            raise AnalysisError(
-                "these sweeps used different images, so their scores can't be compared: "
-                f"{', '.join(datasets['dataset'].sort())}; name the sweeps of one of them"
-            )
-
-    def winner(self, architecture: str) -> pl.DataFrame:
-        """The row of its best trial, or no row."""
-        mine = self.trials.filter(pl.col("architecture") == architecture, "is_best")
-        return mine.sort("val_iou", descending=True).head(1)
-
-    def again(self, winner: Mapping[str, Any], column: str = "val_iou") -> pl.Series:
-        """What a winner's settings reached with fresh seeds, as far as they were trained again."""
-        repeats = self.trials.filter(
-            pl.col("sweep") == winner["sweep"], pl.col("confirms") == winner["trial_id"]
-        )
-        return repeats[column].drop_nulls()
-
-    def difference(self, first: str, second: str, score: str, comparisons: int) -> Difference:
-        """`first`'s score less `second`'s; "errors" are splits and merges an image.
-
-        comparisons: how many are made for the same claim.
-        """
-        confidence = 1 - 0.05 / comparisons
-        over_images = [self._by_image(name, score) for name in (first, second)]
-        both = over_images[0].join(over_images[1], on="image", suffix="_of_second").sort("image")
-        apart = both["score"] - both["score_of_second"]
-        one, other = (self._by_seed(name, score) for name in (first, second))
-        return Difference(
-            mean_interval(apart, confidence) if len(apart) else None,
-            difference_interval(one, other, confidence) if min(len(one), len(other)) > 1 else None,
-        )
-
-    def _by_image(self, architecture: str, score: str) -> pl.DataFrame:
-        """A winner's score on each image; of several sweeps' winners the mean."""
-        value = pl.col("splits") + pl.col("merges") if score == "errors" else pl.col(score)
-        mine = self.images.filter(pl.col("architecture") == architecture)
-        return mine.group_by("image").agg(value.mean().alias("score"))
-
-    def _by_seed(self, architecture: str, score: str) -> pl.Series:
-        """The score of each repeat of the winner."""
-        winner = self.winner(architecture).to_dicts()
-        if not winner:
-            return pl.Series([], dtype=pl.Float64)
-        if score != "errors":
-            return self.again(winner[0], f"val_{score}")
-        totals = self.again(winner[0], "val_splits") + self.again(winner[0], "val_merges")
-        images = self.images.filter(sweep=winner[0]["sweep"], architecture=architecture)
-        return totals / images["image"].n_unique() if images.height else totals.clear()
 
 
 def verdicts(evidence: Evidence) -> list[Verdict]:
@@ -204,18 +124,17 @@ def mask_rcnn_separates_best(evidence: Evidence) -> Verdict:
 
 
 def masks_need_splitting(evidence: Evidence) -> Verdict:
-    """Claim 3: what splitting adds to the score of each network that labels pixels."""
+    """Claim 3: what splitting adds to the score of each network that labels pixels, over images:
+    one network with and without it, so that luck with the seed is on both sides.
+    """
     names = [name for name in ORDER if name != "mask_rcnn"]
     gains = {
-        ROWS[name].model: _gain_by_splitting(
-            evidence.images.filter(pl.col("architecture") == name), 1 - 0.05 / len(names)
-        )
+        ROWS[name].model: _gain_by_splitting(evidence.images_of(name), 1 - 0.05 / len(names))
         for name in names
     }
-    measured = [gain.sign for gain in gains.values() if gain]
     return Verdict(
         "a semantic mask is the union of all nuclei, and has to be split by post-processing",
-        _all_of(measured) if measured else UNDECIDED,
+        _all_of(gain.sign if gain else 0 for gain in gains.values()),
         tuple(
             f"{name}: Data Science Bowl score by splitting {gain or 'not measured'}"
             for name, gain in gains.items()
@@ -273,17 +192,20 @@ def _by_trials(
     each architecture that was tried with both, whatever else differs between them.
     """
     scored = competing(evidence.trials).filter(pl.col(score).is_not_null()).with_columns(has=has)
-    figures, signs = [], []
+    tried = {}
     for name in ORDER:
         mine = scored.filter(pl.col("architecture") == name)
         having, lacking = (mine.filter(pl.col("has") == each)[score] for each in (True, False))
         if min(len(having), len(lacking)) > 1:
-            gain = difference_interval(having, lacking)
-            figures.append(
-                f"{ROWS[name].model}: {score} of {len(having)} trials {what} less that of the "
-                f"{len(lacking)} others: {gain}"
-            )
-            signs.append(gain.sign)
+            tried[name] = having, lacking
+    figures, signs = [], []
+    for name, (having, lacking) in tried.items():
+        gain = difference_interval(having, lacking, 1 - 0.05 / len(tried))
+        figures.append(
+            f"{ROWS[name].model}: {score} of {len(having)} trials {what} less that of the "
+            f"{len(lacking)} others: {gain}"
+        )
+        signs.append(gain.sign)
     return Verdict(
         claim,
         _all_of(signs) if signs else UNDECIDED,

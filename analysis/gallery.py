@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from PIL import Image
+
+from analysis.load import AnalysisError
+from sweeps.winner_record import GALLERY_FILE
 
 # By the grey values of `GalleryRecord.outlines`: name, colour, what it means. Okabe and Ito's
 # colours, some lighter, as they lie on dark pictures.
@@ -22,6 +26,7 @@ VERDICTS = {
     6: ("false", "#ff5e00", "nothing there taken for a nucleus"),
 }
 JPEG_QUALITY = 85
+MOST_PIXELS = 1 << 24  # of a place, which has some 256 pixels a side
 
 
 @dataclass(frozen=True)
@@ -56,15 +61,30 @@ def _picture(row: Mapping[str, Any]) -> Picture:
     )
 
 
+@contextmanager
+def _opened(png: bytes) -> Iterator[Image.Image]:
+    """A picture of the file; PNG alone, as Pillow hands some formats to programs of their own."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
+            yield opened
+    except (OSError, ValueError, SyntaxError) as error:  # the last for a damaged header
+        raise AnalysisError(
+            f"{GALLERY_FILE} holds a picture that can't be shown ({error}): remove the file, and "
+            "the report is drawn without its gallery"
+        ) from error
+
+
 def _as_jpeg(png: bytes) -> str:
     """A photograph takes a third of the space as JPEG."""
-    with Image.open(io.BytesIO(png)) as opened:
+    with _opened(png) as opened:
         return _uri(opened.convert("RGB"), "jpeg", quality=JPEG_QUALITY)
 
 
 def _as_overlay(png: bytes) -> str:
     """Outlines in their colours, all else transparent."""
-    with Image.open(io.BytesIO(png)) as opened:
+    with _opened(png) as opened:
         overlay = Image.frombytes("P", opened.size, opened.convert("L").tobytes())
     palette = [0] * 768
     for code, (_, colour, _) in VERDICTS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -167,4 +168,25 @@ def _read(row_type: type[Checked], store: Store, name: str) -> pl.DataFrame:
     frame = pl.from_arrow(table)
     if not isinstance(frame, pl.DataFrame):
         raise TypeError(f"a table must become a frame, not {type(frame).__name__}")
+    if wrong := _wrong_values(frame):
+        raise AnalysisError(f"{store.uri}/{name} can't be read: {wrong}, which no sweep writes")
     return frame
+
+
+def _wrong_values(frame: pl.DataFrame) -> str | None:
+    """What a column of the right type holds that its rows may not; None if all is well."""
+    for column in frame.select(pl.selectors.float()):
+        if not column.drop_nulls().is_finite().all():
+            return f"{column.name} holds a number that is not finite"
+    for name in {"hyperparameters", "losses"} & set(frame.columns):
+        for text in frame[name].drop_nulls().unique():
+            if not _is_object(text):
+                return f"{name} holds {text[:40]!r}, not a JSON object"
+    return None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

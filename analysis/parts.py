@@ -155,6 +155,7 @@ def _curves(results: Results, made: Page) -> Iterator[Section]:
     else:
         best_first = results.trials.sort(results.gain, descending=True, nulls_last=True)
         ended = best_first.head(thinning.MOST_CURVES)
+    made.trials |= {charts.key(row): _facts(row) for row in ended.iter_rows(named=True)}
     wanted = pl.concat([ended.select(TRIAL), wanted])
     found = results.curves.join(wanted, on=TRIAL).sort("epoch")
     curves = {
@@ -228,26 +229,22 @@ def _workers(results: Results, made: Page) -> Iterator[Section]:
     if held.is_empty():
         return
     made.charts["timeline"] = charts.timeline(held.sort("begun"))
-    seconds = (pl.col("ended_at") - pl.col("started_at")).dt.total_seconds(fractional=True)
-    workers = (
-        results.trials.group_by("worker")
-        .agg(
-            trials=pl.len(),
-            hours_held=seconds.sum() / 3600,
-            failed=(pl.col("status") == "failed").sum(),
-            workers_lost=pl.col("workers_lost").sum(),
-        )
-        .sort("worker")
+    hours = (pl.col("ended") - pl.col("begun")).sum() / 3_600_000
+    workers = held.group_by("worker").agg(
+        trials=pl.struct(TRIAL).n_unique(),
+        hours_held=hours,
+        failed=pl.col("failed").sum(),
+        times_lost=pl.col("lost").sum(),
     )
     yield Section(
         "workers",
         "Who was busy, idle or lost",
         "A row a worker: coloured while it held a trial, empty while it was idle; crosses are "
         "failed trials, triangles workers that were lost with a trial, which went on elsewhere; "
-        "what still runs is drawn until its last epoch, and not in the table. "
+        "what still runs is drawn until its last epoch. "
         "Click a bar for its trial's page.",
         [ChartPlace("timeline", "Bars of busy time by worker; the table has the hours.")],
-        [table(workers, "Hours by worker", folded=True)] if workers.height else [],
+        [table(workers.sort("worker"), "Hours by worker", folded=True)],
     )
 
 

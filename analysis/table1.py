@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from analysis import claims, load, tables
-from analysis.claims import Evidence
 from analysis.command_line import add_format, add_results, leave, positive, run
+from analysis.evidence import Evidence
 from analysis.intervals import mean_interval
 from analysis.load import AnalysisError
 from analysis.paper import ORDER, ROWS
@@ -77,7 +77,7 @@ def table(evidence: Evidence, t4_factor: float | None = None) -> pl.DataFrame:
 def _scaling(evidence: Evidence, t4_factor: float | None) -> str:
     """What the hours on a T4 are; AnalysisError where one factor would stand for two devices."""
     found = {trial["device"] for name in ORDER for trial in evidence.winner(name).to_dicts()}
-    others = sorted(device for device in found if not _is_t4(device))
+    others = sorted(device or "an unknown device" for device in found if not _is_t4(device))
     if t4_factor is None or not others:
         return "T4_hours: as measured on a T4; on other devices not known (--t4-factor)"
     if len(others) > 1:
@@ -88,8 +88,8 @@ def _scaling(evidence: Evidence, t4_factor: float | None) -> str:
     return f"T4_hours: hours on {others[0]}, times {t4_factor:g} as given by --t4-factor"
 
 
-def _is_t4(device: str) -> bool:
-    return T4 in device.split()
+def _is_t4(device: str | None) -> bool:
+    return T4 in (device or "").split()
 
 
 SCHEMA = {
@@ -114,7 +114,7 @@ def _measured(evidence: Evidence, trial: dict[str, Any], t4_factor: float | None
     )
     hours = trial["device_seconds"] / 3600
     again = evidence.again(trial)
-    factor = 1.0 if _is_t4(str(trial["device"])) else t4_factor
+    factor = 1.0 if _is_t4(trial["device"]) else t4_factor
     return {
         "model": ROWS[trial["architecture"]].model,
         "of": f"{trial['sweep']}, {trial['trial_id']}",

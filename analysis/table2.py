@@ -35,7 +35,7 @@ def _analyse(arguments: argparse.Namespace) -> None:
 def table(trials: pl.DataFrame) -> pl.DataFrame:
     """A row an architecture and setting: the paper's value, and the best trial's.
 
-    What the paper leaves open is shown as its row was run here.
+    What the paper leaves open is shown as its row was run here, and is said to be so.
     """
     rows = []
     for name in ORDER:
@@ -45,15 +45,17 @@ def table(trials: pl.DataFrame) -> pl.DataFrame:
         paper_trial = mine.filter("is_paper", is_scored).tail(1).to_dicts()
         found = _found(best[0]) if best else {}
         as_run = _found(paper_trial[0]) if paper_trial else {}
-        paper = {**as_run, **_of_the_paper(ROWS[name])}
+        said = _of_the_paper(ROWS[name])
+        paper = {each: f"{tables.cell(value)}, as run here" for each, value in as_run.items()}
+        paper |= {each: tables.cell(value) for each, value in said.items()}
         rows += [
             {
                 "model": ROWS[name].model,
                 "setting": setting,
-                "the_paper": tables.cell(paper.get(setting)),
+                "the_paper": paper.get(setting, "-"),
                 "found_here": tables.cell(found.get(setting)),
             }
-            for setting in dict.fromkeys([*_of_the_paper(ROWS[name]), *found, *paper])
+            for setting in dict.fromkeys([*said, *found, *paper])
         ]
     return pl.DataFrame(rows)
 

@@ -6,6 +6,7 @@ import io
 import json
 import textwrap
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -72,7 +73,8 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}" if 0.001 <= abs(value) < 1 else f"{value:.4g}"
     if isinstance(value, str) and value.startswith("{"):
-        return settings(json.loads(value))
+        with suppress(ValueError, RecursionError):  # some texts only begin like settings
+            return settings(json.loads(value))
     return str(value)
 
 

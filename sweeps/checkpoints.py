@@ -13,6 +13,7 @@ import shutil
 import zipfile
 from pathlib import PurePosixPath
 
+from nucseg_models.data.files import DAMAGED
 from sweeps.storage import Store
 
 FOLDER = "checkpoints"
@@ -22,7 +23,7 @@ STATE, COUNTERS, CURVE = "state.npz", "counters.json", "curve.json"
 def next_run(store: Store) -> str:
     """Name of the folder, in checkpoints/, of the run that is about to begin."""
     folders = {name.split("/")[1] for name in store.list(f"{FOLDER}/")}
-    runs = [int(folder) for folder in folders if folder]  # on S3, an empty name marks checkpoints/
+    runs = [int(folder) for folder in folders if folder.isdecimal()]  # nor what others left there
     return f"{max(runs, default=0) + 1:04d}"
 
 
@@ -49,5 +50,5 @@ def _is_whole(store: Store, folder: str) -> bool:
             json.loads(store.read_bytes(f"{folder}/{name}"))
         with zipfile.ZipFile(io.BytesIO(store.read_bytes(f"{folder}/{STATE}"))) as state:
             return state.testzip() is None
-    except (FileNotFoundError, ValueError, zipfile.BadZipFile):
+    except (FileNotFoundError, ValueError, *DAMAGED):
         return False

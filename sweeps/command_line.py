@@ -140,11 +140,13 @@ def _from_resumed(given: dict[str, Any]) -> dict[str, Any]:
     if "name" not in given:
         raise ConfigError("--resume needs --name, the name of the sweep to go on with")
     try:
-        uri = f"{given.get('results', SweepConfig.results)}/{folder_name(given['name'])}"
+        name = folder_name(given["name"])
     except ValueError as error:
         raise ConfigError(f"--name {error}") from None
+    store = open_store(str(given.get("results", SweepConfig.results))).child(name)
+    uri = store.uri
     try:
-        asked = json.loads(open_store(uri).read_bytes(SWEEP_FILE))["config"]
+        asked = json.loads(store.read_bytes(SWEEP_FILE))["config"]
         saved: dict[str, Any] = {"objective": ["iou"], **asked}  # which older ones do not say
         SweepConfig(**saved)
     except FileNotFoundError:

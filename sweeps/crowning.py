@@ -22,6 +22,8 @@ from sweeps.sweep import Sweep
 from sweeps.viewing import Viewer
 from sweeps.winner_record import GalleryRecord, ImageRecord
 
+MODEL, CONFIG = FILES = ("model.keras", "config.json")  # the second says that all is there
+
 
 @dataclass(frozen=True)
 class Crowned:
@@ -47,13 +49,19 @@ def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
     images = {"validation": sweep.inputs.validation, "test": sweep.inputs.test}
     references = {name: ray.put(dataset) for name, dataset in images.items()}
     worker = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"], max_calls=1)(_crown)
-    tasks = []
+    tasks, whole = [], True
     for winner in [trial for name in sweep.config.arch for trial in recorder.winners(name)]:
-        if _crowned_trial(store.child(_place(winner))) != winner.trial_id:
-            folder = checkpoints.latest(store, winner.trial_id)
-            state = ray.put(store.read_bytes(f"{folder}/{checkpoints.STATE}"))
-            tasks.append((winner, worker.remote(winner, state, **references)))
-    whole = True
+        if is_saved(store, winner):
+            continue
+        folder = checkpoints.latest(store, winner.trial_id)
+        if folder is None:
+            sweep.progress.message(
+                f"{winner.trial_id}: won, but was not saved: it has no whole checkpoint any more"
+            )
+            whole = False
+            continue
+        state = ray.put(store.read_bytes(f"{folder}/{checkpoints.STATE}"))
+        tasks.append((winner, worker.remote(winner, state, **references)))
     for winner, task in tasks:
         try:
             _keep(recorder, store, winner, ray.get(task))
@@ -71,6 +79,22 @@ def _place(winner: TrialRecord) -> str:
     return f"front/{winner.architecture}/{winner.trial_id}"
 
 
+def is_saved(store: Store, winner: TrialRecord) -> bool:
+    """Whether a winner's model is in its place, to which that of a former best is brought here.
+
+    The best of two objectives may be saved, and its checkpoints gone, when a later trial beats it,
+    and it stays on the front.
+    """
+    place, best = store.child(_place(winner)), store.child(f"best/{winner.architecture}")
+    if _crowned_trial(place) == winner.trial_id:
+        return True
+    if _crowned_trial(best) != winner.trial_id:
+        return False
+    for name in FILES:
+        place.write_bytes(name, best.read_bytes(name))
+    return True
+
+
 def _remove_beaten(recorder: Recorder, store: Store, architectures: Sequence[str]) -> None:
     """Remove models that were on a front when the sweep last ended and are no more."""
     kept = {_place(trial) for name in architectures for trial in recorder.winners(name)}
@@ -83,7 +107,7 @@ def _remove_beaten(recorder: Recorder, store: Store, architectures: Sequence[str
 def _crowned_trial(folder: Store) -> str | None:
     """The trial whose model is already saved there, if any."""
     try:
-        config = json.loads(folder.read_bytes("config.json"))
+        config = json.loads(folder.read_bytes(CONFIG))
     except FileNotFoundError:
         return None
     return str(config["trial_id"])
@@ -93,7 +117,7 @@ def _keep(recorder: Recorder, store: Store, winner: TrialRecord, crowned: Crowne
     """Write the model, its row, and last its description, which says that all is there."""
     record = replace(winner, **crowned.scores)
     folder = store.child(_place(winner))
-    folder.write_bytes("model.keras", crowned.model)
+    folder.write_bytes(MODEL, crowned.model)
     recorder.replace(record)
     if winner.is_best:
         _keep_images(recorder, winner, crowned)
@@ -110,7 +134,7 @@ def _keep(recorder: Recorder, store: Store, winner: TrialRecord, crowned: Crowne
         "input": "float32 (B, H, W, 3), nucseg_models.data.normalise(image) / 255",
         "output": "logits; nucseg_models.get(architecture).postprocess gives labels",
     }
-    folder.write_bytes("config.json", json.dumps(description, indent=2).encode())
+    folder.write_bytes(CONFIG, json.dumps(description, indent=2).encode())
 
 
 def _keep_images(recorder: Recorder, best: TrialRecord, crowned: Crowned) -> None:

@@ -30,7 +30,8 @@ class Recording(Callback):
     A trial that failed, in whatever way, becomes a row with its reason. One that is cut off from
     outside (by Ctrl-C, say) gets no row, but stays in running.json, to be gone on with; so do
     those of `waiting`, cut off in an earlier run, until they begin again. Where storage fails,
-    that is shown, and what could not be stored is stored with the next event.
+    that is shown, and what could not be stored is stored with the next event; a trial stays in
+    running.json until its row is stored, so that nothing forgets it if the driver dies first.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Recording(Callback):
         self._progress, self._store = progress, store
         self._waiting = {assignment.trial: assignment for assignment in waiting}
         self._running: dict[str, Underway] = {}
+        self._unstored: dict[str, Assignment] = {}  # ended, but storage has no row of it yet
+        self._is_written = True  # running.json, as it should be
         # An epoch that is run again after a loss keeps its first row.
         self._recorded: set[tuple[str, int | None]] = {
             (row.trial_id, row.epoch) for row in recorder.curves
@@ -81,6 +84,8 @@ class Recording(Callback):
         """An epoch, the final evaluation, or a failure's reason."""
         underway = self._running[trial.config["trial"]]
         underway.see()
+        if not self._is_written:
+            self._write_running()
         underway.worker = worker(result) or underway.worker
         earlier = [_finite(row) for row in result.get("earlier", ())]
         figures = _finite(result)
@@ -201,17 +206,23 @@ class Recording(Callback):
                 self._recorder.epoch(epoch_record(self._facts, underway, figures))
 
     def _end(self, name: str, status: str, error: str | None = None) -> None:
-        record = trial_record(self._facts, self._running.pop(name), status, error)
+        underway = self._running.pop(name)
+        record = trial_record(self._facts, underway, status, error)
+        self._unstored[name] = underway.assignment
         with self._stored():
             self._recorder.ended(record)
+            self._unstored.clear()  # rows that could not be stored before are now, too
         self._write_running()
         self._progress.trial_ended(record)
 
     def _write_running(self) -> None:
-        configs = [each.to_config() for each in self.unended()]
+        """Write down what a driver that takes over must go on with: all that has no row."""
+        configs = [each.to_config() for each in (*self.unended(), *self._unstored.values())]
+        self._is_written = False
         with self._stored():
             self._recorder.check()
             self._store.write_bytes(RUNNING_FILE, json.dumps(configs).encode())
+            self._is_written = True
 
     @contextmanager
     def _stored(self) -> Iterator[None]:

@@ -69,9 +69,9 @@ def _check_images(config: SweepConfig, store: Store, inputs: Inputs) -> None:
     described = json.loads(store.read_bytes(SWEEP_FILE)).get("data")
     if described is not None and not inputs.are_those_of(described):
         raise ConfigError(
-            f"the images in --data {config.data} are not those that sweep {config.name} began with "
-            "(some were added, removed or changed): bring those back, or begin a sweep of another "
-            "name"
+            f"the images in --data {config.data} (or --test-data) are not those that sweep "
+            f"{config.name} began with (some were added, removed or changed): bring those back, or "
+            "begin a sweep of another name"
         )
 
 

@@ -17,18 +17,20 @@ _COUNTS = {
     "merges": "predicted nuclei that merge several true ones",
 }
 # Over several images counts are sums, all other scores means.
-VALIDATION = "validation images, mean or sum"
-TEST = "test images (winners only), mean or sum"
-TRAINING = "training images, mean"
+VALIDATION = "validation images, {}"
+TEST = "test images (winners only), {}"
+TRAINING = "training images, {}"
 IMAGE = "this image"
 UNSPLIT = "this image, each connected component of the foreground taken for a nucleus"
 
 
 def score(name: str, images: str) -> Column:
     """Column of a score between 0 and 1, the higher the better."""
-    return Column("ratio, 0 to 1", f"{images}: {_SCORES[name]}", at_least=0, at_most=1)
+    return Column(
+        "ratio, 0 to 1", f"{images.format('mean')}: {_SCORES[name]}", at_least=0, at_most=1
+    )
 
 
 def count(name: str, images: str) -> Column:
     """Column of a count of errors, the lower the better."""
-    return Column("nuclei", f"{images}: {_COUNTS[name]}", at_least=0)
+    return Column("nuclei", f"{images.format('sum')}: {_COUNTS[name]}", at_least=0)

@@ -12,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 import nucseg_models
 from sweeps import checkpoints, confirming, crowning, provenance
 from sweeps.assignment import DEFAULT_EPOCHS, Assignment
+from sweeps.checks import ConfigError
 from sweeps.cluster import Bundle
 from sweeps.confirming import GivenTrials
 from sweeps.earlier import in_other_sweeps, in_this_sweep
@@ -122,8 +123,14 @@ def _waiting(sweep: Sweep) -> list[Assignment]:
     """Trials that were cut off, each with its newest checkpoint if it had one."""
     try:
         configs = json.loads(sweep.store.read_bytes(RUNNING_FILE))
+        cut_off = [Assignment.from_config(config) for config in configs]
     except FileNotFoundError:
         return []
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{sweep.store.uri}/{RUNNING_FILE} can't be read ({error}): go on with the version of "
+            "the project that wrote it, or remove the file, and the trials in it begin anew"
+        ) from error
     ended = {record.trial_id for record in sweep.recorder.trials}
     return [
         replace(
@@ -131,7 +138,7 @@ def _waiting(sweep: Sweep) -> list[Assignment]:
             deadline=None if assignment.confirms else sweep.deadline,
             checkpoint=_checkpoint(sweep.store, assignment.trial),
         )
-        for assignment in map(Assignment.from_config, configs)
+        for assignment in cut_off
         if assignment.trial not in ended  # the driver was killed as it wrote this down
     ]
 

@@ -49,7 +49,7 @@ function filter() {
     if (ofTrials.length) Plotly.restyle(place, { x }, ofTrials);
   }
   for (const part of document.querySelectorAll("[data-architecture]")) {
-    part.hidden = !shows({ ...data.trials[part.dataset.trial], ...part.dataset });
+    part.hidden = !shows({ ...part.dataset, ...data.trials[part.dataset.trial] });
   }
 }
 

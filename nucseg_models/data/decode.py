@@ -119,11 +119,25 @@ def _decode_tiff(data: bytes, name: str) -> NDArray[np.generic]:
     """tifffile keeps all bit depths; Pillow knows compressions that it lacks."""
     try:
         with opened_by_tifffile(data, name) as file:
-            return np.asarray(file.asarray())
+            try:
+                return np.asarray(file.asarray())
+            except ValueError:
+                refuse_deep_colour(file, name)
+                raise
     except DataError:
         raise
     except ValueError:
         return _decode_with_pillow(data, name, index_colours=True)
+
+
+def refuse_deep_colour(file: tifffile.TiffFile, name: str) -> None:
+    """DataError for colours of more than 8 bits, whose high bytes alone Pillow would read."""
+    for page in (series.keyframe for series in file.series):
+        if page.samplesperpixel > 1 and (page.dtype is None or page.dtype.itemsize > 1):
+            raise DataError(
+                f"{name}: TIFF files with more than 8 bits a channel can only be read in colour "
+                "if they are packed by Deflate or not at all; save it so"
+            )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from nucseg_models.data.errors import DataError
+from nucseg_models.data.files import DAMAGED
 
 BASE_URL = "https://data.broadinstitute.org/bbbc/BBBC038/"
 ATTEMPTS = 4  # connections to try while each brings something
@@ -121,7 +122,7 @@ def _zip_damage(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip()
-    except zipfile.BadZipFile as error:
+    except DAMAGED as error:
         return str(error)
 
 

@@ -25,7 +25,7 @@ MOST_BYTES = 256 << 30
 MOST_RATIO, LARGE_BYTES = 200, 1 << 30
 # Of the methods that zipfile knows, these alone can be unpacked up to a given size and no further.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DAMAGED = (
+DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
     *(RuntimeError, ValueError, OverflowError),
 )
@@ -89,7 +89,7 @@ class ZipFiles:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError(
                 f"{path}: is not a zip file, or one that was cut short ({error}). "
                 "Fetch it again, or give the folder that it was unpacked to."
@@ -109,7 +109,7 @@ class ZipFiles:
         try:
             with self._zip.open(info) as stream:
                 return stream.read(info.file_size)  # no more, whatever the member really holds
-        except (*_DAMAGED, OSError) as error:
+        except (*DAMAGED, OSError) as error:
             raise DataError(f"{name}: can't be read from the zip ({error})") from error
 
     def sha256(self, names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +115,9 @@ def _decoded(located: Located, listing: Listing, sha256: str, progress: Progress
     pixels: list[Pixels] = []
     ids: list[str] = []
     problems = list(listing.problems)
+    room = Room(located.path)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders work outside Python's lock
-        results = pool.map(partial(_read, located.files), entries)
+        results = pool.map(partial(_read, located.files, room), entries)
         for done, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):
             if isinstance(result, DataError):
                 problems.append(str(result))
@@ -138,15 +140,43 @@ def _decoded(located: Located, listing: Listing, sha256: str, progress: Progress
     )
 
 
-def _read(files: Files, entry: Entry) -> Pixels | DataError:
-    """One image and its labels, or what is wrong with them."""
+class Room:
+    """The memory that decoded images may fill: half of the machine's. A few kilobytes may claim
+    gigabytes of black pixels, and many such files more than there is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path`: where the images are, for the message of DataError."""
+        self._path, self._lock = path, Lock()
+        self._left = self._whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes; DataError where there were not so many left."""
+        with self._lock:
+            self._left -= size
+        self.require()
+
+    def require(self) -> None:
+        """DataError where more was taken than there is."""
+        if self._left < 0:
+            raise DataError(
+                f"{self._path}: the decoded images need more than {self._whole / 1e9:.0f} GB, half "
+                "of this machine's memory: give fewer or smaller ones, or a larger machine"
+            )
+
+
+def _read(files: Files, room: Room, entry: Entry) -> Pixels | DataError:
+    """One image and its labels, or what is wrong with them; raises where `room` has none left."""
+    room.require()
     try:
         image = decode.image(files.read(entry.image), entry.image)
-        return image, entry.annotate((image.shape[0], image.shape[1]))
+        labels = entry.annotate((image.shape[0], image.shape[1]))
     except DataError as error:
         return error
     except OSError as error:
         return DataError(f"{entry.image}: can't be read ({error})")
+    room.take(image.nbytes + labels.nbytes)
+    return image, labels
 
 
 def _kept(path: Path, dataset: Dataset) -> Dataset:

@@ -73,6 +73,7 @@ def _pages(data: bytes, name: str) -> Iterator[NDArray[np.generic]]:
             for series in file.series:
                 yield from _planes(series.asarray(), series.axes)
         except ValueError:  # a compression that tifffile lacks and Pillow knows, such as LZW
+            decode.refuse_deep_colour(file, name)
             with decode.opened_by_pillow(data, name) as opened:
                 yield from (np.asarray(frame) for frame in ImageSequence.Iterator(opened))
 

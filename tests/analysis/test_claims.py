@@ -1,8 +1,12 @@
+import polars as pl
 import pytest
 
 from analysis import claims, load
-from analysis.claims import CONFIRMED, REFUTED, UNDECIDED, Evidence
+from analysis.claims import CONFIRMED, REFUTED, UNDECIDED
+from analysis.evidence import Evidence
 from analysis.load import AnalysisError
+from sweeps.record import TrialRecord, to_table
+from sweeps.winner_record import ImageRecord
 
 RISING = {"cnn": 0.5, "resnet": 0.6, "unet": 0.7, "mask_rcnn": 0.8}
 
@@ -137,11 +141,16 @@ def test_a_rival_that_finds_nothing_and_so_errs_never_refutes_separation(evidenc
 def test_masks_need_splitting_if_that_raises_the_score(
     sweep_folder, image_record, trial_record, unsplit, verdict
 ):
-    images = [image_record(image=str(n), map=0.6, map_unsplit=unsplit) for n in range(5)]
-    folder = sweep_folder([trial_record()], images=images)
+    whose = [{"architecture": name, "trial_id": name} for name in ("cnn", "resnet", "unet")]
+    images = [
+        image_record(**each, image=str(n), map=0.6, map_unsplit=unsplit)
+        for each in whose
+        for n in range(5)
+    ]
+    folder = sweep_folder([trial_record(**each, is_best=True) for each in whose], images=images)
     found = claims.masks_need_splitting(Evidence(load.trials([folder]), load.images([folder])))
     assert found.verdict == verdict
-    assert found.figures[0].endswith("not measured")
+    assert len(found.figures) == 3
 
 
 def test_without_scores_of_components_it_stays_open_whether_masks_need_splitting(evidence):
@@ -240,3 +249,27 @@ def test_residuals_are_judged_among_sigmoid_networks_only(sweep_folder, trial_re
     folder = sweep_folder(trials)
     found = claims.residuals_cure_sigmoid(Evidence(load.trials([folder]), load.images([folder])))
     assert found.verdict == UNDECIDED
+
+
+def test_of_several_sweeps_the_best_winner_alone_is_judged(evidence, trial_record, image_record):
+    night = evidence({"unet": 0.9, "mask_rcnn": 0.8})
+    weak = [trial_record(sweep="smoke", architecture="unet", val_iou=0.1, is_best=True)]
+    poor = [
+        image_record(sweep="smoke", architecture="unet", image=str(n), iou=0.1) for n in range(30)
+    ]
+    both = Evidence(
+        pl.concat([night.trials, pl.from_arrow(to_table(TrialRecord, weak))]),
+        pl.concat([night.images, pl.from_arrow(to_table(ImageRecord, poor))]),
+    )
+    for each in (night, both):
+        apart = each.difference("mask_rcnn", "unet", "iou", 1).over_images
+        assert apart.mean == pytest.approx(-0.1)
+
+
+def test_splitting_is_confirmed_only_where_every_network_was_measured(evidence, image_record):
+    found = evidence({"unet": 0.7})
+    gained = found.images.with_columns(map_unsplit=pl.col("map") - 0.2)
+    verdict = claims.masks_need_splitting(Evidence(found.trials, gained))
+    assert verdict.verdict == UNDECIDED
+    assert "by splitting 0.200" in verdict.figures[2]
+    assert verdict.figures[0].endswith("not measured")

@@ -3,9 +3,11 @@ import io
 
 import numpy as np
 import polars as pl
+import pytest
 from PIL import Image
 
 from analysis import gallery, load
+from analysis.load import AnalysisError
 
 
 def decoded(uri):
@@ -42,3 +44,18 @@ def test_a_sweep_without_a_gallery_has_no_pictures(sweep_folder):
     rows = load.gallery([sweep_folder()])
     assert isinstance(rows, pl.DataFrame)
     assert gallery.pictures(rows) == []
+
+
+@pytest.mark.parametrize("picture", ["eps", "cut", "noise"])
+def test_what_is_no_png_is_refused_and_never_handed_to_another_program(
+    sweep_folder, gallery_record, picture
+):
+    whole = gallery_record().picture
+    content = {
+        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 20\n%%EndComments\n",
+        "cut": whole[:60],
+        "noise": b"no picture",
+    }
+    rows = load.gallery([sweep_folder(gallery=[gallery_record(picture=content[picture])])])
+    with pytest.raises(AnalysisError, match=r"gallery.parquet holds a picture that can't be"):
+        gallery.pictures(rows)

@@ -1,4 +1,5 @@
 import contextlib
+import math
 import shutil
 import subprocess
 import sys
@@ -162,3 +163,26 @@ def test_rows_that_wait_for_their_file_are_read_too_and_there_is_one_best(
     assert set(found.filter("is_best")["trial_id"]) == {"cnn-3", "unet-9"}
     assert found.filter(trial_id="unet-9")["test_iou"].to_list() == [0.5]
     assert load.curves([folder])["epoch"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("val_iou", math.nan, "val_iou holds a number that is not finite"),
+        ("device_seconds", math.inf, "device_seconds holds a number that is not finite"),
+        ("hyperparameters", "no JSON", "hyperparameters holds 'no JSON', not a JSON object"),
+        ("losses", "[1]", r"losses holds '\[1\]', not a JSON object"),
+    ],
+)
+def test_values_that_no_sweep_writes_are_refused_by_their_column(
+    sweep_folder, ten_trials, column, value, says
+):
+    folder = sweep_folder(ten_trials)
+    table = pq.read_table(f"{folder}/summary.parquet")
+    values = [value, *table[column].to_pylist()[1:]]
+    place = table.column_names.index(column)
+    field = table.schema.field(column)
+    changed = table.set_column(place, field, pa.array(values, field.type))
+    pq.write_table(changed, f"{folder}/summary.parquet")
+    with pytest.raises(AnalysisError, match=says):
+        load.trials([folder])

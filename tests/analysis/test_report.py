@@ -154,6 +154,8 @@ def test_filters_hide_an_architecture_everywhere(shown):
     assert not shown.page.locator("[data-chart=importance-cnn]").is_visible()
     rows = shown.page.locator("#costs tbody tr:visible")
     assert {row.split()[0] for row in rows.all_inner_texts()} == {"unet"}
+    named = shown.page.locator("#tradeoff tbody tr:visible").all_inner_texts()
+    assert {re.search(r"(cnn|unet)-", row)[1] for row in named} == {"unet"}
     shown.page.get_by_label("cnn", exact=True).check()
     assert all(shown.traces("pareto").values())
 
@@ -446,3 +448,18 @@ def test_nothing_that_a_sweep_says_of_itself_runs(browser, sweep_folder, hostile
         shown.page.locator("[onerror], [href^='javascript'], [*|href^='javascript']").count() == 0
     )
     assert shown.complaints == []
+
+
+def test_every_curve_and_every_name_in_a_table_has_a_page(
+    sweep_folder, trial_record, epoch_record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("analysis.thinning.MOST_TRIALS", 20)
+    monkeypatch.setattr("analysis.lanes.MOST_BARS", 5)
+    names = [f"unet-{n}" for n in range(100)]
+    trials = [trial_record(trial_id=name, val_iou=n / 200) for n, name in enumerate(names)]
+    folder = sweep_folder(trials, [epoch_record(trial_id=name) for name in names])
+    assert report.main([folder, "-o", str(tmp_path / "r.html")]) == 0
+    found = re.search(r'id="data">(.*?)</script>', (tmp_path / "r.html").read_text(), re.DOTALL)
+    data = json.loads(found[1])
+    assert len(data["curves"]) > 20
+    assert set(data["curves"]) <= set(data["trials"])

@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import load, table1
-from analysis.claims import Evidence
+from analysis.evidence import Evidence
 from analysis.paper import ROWS
 
 
@@ -100,3 +100,9 @@ def test_a_factor_that_is_none_is_refused(sweep_folder, ten_trials, capsys):
     with pytest.raises(SystemExit, match="2"):
         table1.main([sweep_folder(ten_trials), "--t4-factor", "-3"])
     assert "above 0" in capsys.readouterr().err
+
+
+def test_a_winner_whose_device_is_not_known_has_its_row(sweep_folder, trial_record, capsys):
+    folder = sweep_folder([trial_record(is_best=True, device=None)])
+    assert table1.main([folder, "--t4-factor", "0.5"]) == 0
+    assert "hours on an unknown device, times 0.5" in capsys.readouterr().out

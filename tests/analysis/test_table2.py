@@ -10,16 +10,16 @@ def test_the_best_trials_settings_stand_beside_the_papers(sweep_folder, ten_tria
     table = table2.table(load.trials([sweep_folder(ten_trials)]))
     cnn = settings(table, "Simple CNN")
     assert cnn["learning_rate"] == ("0.100", "-")  # the made-up trials have none
-    assert cnn["width"] == ("0", "3")  # what the paper leaves open: as its row was run
+    assert cnn["width"] == ("0, as run here", "3")  # what the paper leaves open
     assert cnn["epochs"] == ("15", "20")
-    assert cnn["validation IoU here"] == ("0", "0.650")
+    assert cnn["validation IoU here"] == ("0, as run here", "0.650")
 
 
 def test_the_papers_column_is_its_own_row_not_its_luckiest_repeat(sweep_folder, trial_record):
     paper = trial_record(is_paper=True, val_iou=0.5)
     again = trial_record(trial_id="unet-0-again-1", is_paper=True, confirms="unet-0", val_iou=0.8)
     table = table2.table(load.trials([sweep_folder([paper, again])]))
-    assert settings(table, "U-Net")["validation IoU here"][0] == "0.500"
+    assert settings(table, "U-Net")["validation IoU here"][0] == "0.500, as run here"
 
 
 def test_an_architecture_without_trials_has_the_papers_values_alone(sweep_folder, ten_trials):

@@ -34,3 +34,7 @@ def test_markdown_is_a_table_whatever_its_cells_hold():
 
 def test_csv_keeps_every_digit():
     assert pl.read_csv(io.StringIO(tables.csv(TABLE))).equals(TABLE)
+
+
+def test_a_text_that_only_begins_like_settings_is_shown_as_it_is():
+    assert tables.cell("{bad} thing") == "{bad} thing"

@@ -22,7 +22,8 @@ from tests.cluster.hosts import PROJECT, Host, Network
 ACCOUNT = {**ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{CONTROL}:5000"}
 SWEEP = (  # piped, so that it prints a line an event
     "set -o pipefail; cd nucseg-sweeps; python sweeps/run.py --arch cnn --trials 6 --max-epochs 20 "
-    "--scheduler none --image-size 64 --concurrency 2 --results s3://sweeps/aws --name night | cat"
+    "--scheduler none --image-size 64 --concurrency 2 --gpus-per-trial 1 --results s3://sweeps/aws "
+    "--name night | cat"
 )
 
 

@@ -204,3 +204,17 @@ def test_images_are_known_again_by_content_and_split(tmp_path, write_images):
     assert not inputs.read(config(data=source, seed=1)).are_those_of(found.describe())
     other = write_images(tmp_path / "other", seed=1)
     assert not inputs.read(config(data=other)).are_those_of(found.describe())
+    assert not found.are_those_of({})
+
+
+def test_test_images_may_be_given_later_but_not_be_changed(tmp_path, write_images):
+    source, one, other = (
+        write_images(tmp_path / name, seed=seed)
+        for seed, name in enumerate(("mine", "one", "other"))
+    )
+    untested, first, second = (
+        inputs.read(config(data=source, test_data=test)) for test in (None, one, other)
+    )
+    assert first.are_those_of(untested.describe())
+    assert first.are_those_of(first.describe())
+    assert not second.are_those_of(first.describe())

@@ -38,6 +38,7 @@ SUMMARY_COLUMNS = """
 
 CURVE_COLUMNS = """
     sweep trial_id architecture epoch seconds device_seconds loss val_iou val_accuracy learning_rate
+    worker ended_at
 """
 
 

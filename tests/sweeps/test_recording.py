@@ -22,7 +22,7 @@ from sweeps.record import SUMMARY_FILE
 from sweeps.recorder import Recorder
 from sweeps.recording import RUNNING_FILE, Recording
 from sweeps.rows import SweepFacts
-from sweeps.storage import open_store
+from sweeps.storage import StorageError, open_store
 
 FACTS = SweepFacts(
     sweep="night",
@@ -430,6 +430,43 @@ def test_while_storage_fails_a_sweep_goes_on_and_its_rows_are_stored_later(desk,
     assert desk.store.exists(SUMMARY_FILE)
     assert len(Recorder.resumed(desk.store).trials) == 2
     assert len(Recorder.resumed(desk.store).curves) == 1
+
+
+def test_a_trial_whose_row_could_not_be_stored_is_not_forgotten(desk, monkeypatch):
+    """The disk has room for the small file alone, and then the driver dies."""
+    usual = desk.store.write_bytes
+
+    def full(name, data):
+        if name == SUMMARY_FILE:
+            raise StorageError("the disk is full")
+        usual(name, data)
+
+    desk.tell("on_trial_start", assigned(0))
+    desk.tell("on_trial_result", assigned(0), result=epoch(1, 0.5))
+    desk.tell("on_trial_start", assigned(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.store), "write_bytes", lambda _, name, data: full(name, data))
+        desk.tell("on_trial_complete", assigned(0))
+    assert desk.running() == ["cnn-0001", "cnn-0000"]
+
+    desk.tell("on_trial_complete", assigned(1))
+    assert len(Recorder.resumed(desk.store).trials) == 2
+    assert desk.running() == []
+
+
+def test_a_trial_that_could_not_be_written_down_as_it_began_is_with_its_next_epoch(
+    desk, monkeypatch
+):
+    def full(*_):
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.store), "write_bytes", full)
+        desk.tell("on_trial_start", assigned(0))
+    assert not desk.store.exists(RUNNING_FILE)
+
+    desk.tell("on_trial_result", assigned(0), result=epoch(1, 0.5))
+    assert desk.running() == ["cnn-0000"]
 
 
 def test_tune_may_pickle_a_recording(desk):

@@ -241,3 +241,16 @@ def test_a_file_of_another_kind_is_refused_whatever_its_name_says():
         for read in readers("a.png"):
             with pytest.raises(DataError, match=r"a.png: can't be decoded .*of no known format"):
                 read(data)
+
+
+def test_colours_of_16_bits_that_pillow_would_halve_are_refused():
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.full((8, 8, 3), 3000, np.uint16), photometric="rgb")
+    assert (decode.raw(stream.getvalue(), "a.tif") == 3000).all()
+    # As tifffile writes no LZW without a further package: the same, said to be packed so.
+    with tifffile.TiffFile(io.BytesIO(stream.getvalue())) as file:
+        place = file.pages[0].tags["Compression"].valueoffset
+    packed = bytearray(stream.getvalue())
+    packed[place : place + 2] = (5).to_bytes(2, "little")
+    with pytest.raises(DataError, match=r"a.tif: TIFF files with more than 8 bits a channel"):
+        decode.raw(bytes(packed), "a.tif")

@@ -131,6 +131,19 @@ def test_a_damaged_zip_is_thrown_away(server, tmp_path, content):
     assert fetch("a.zip", tmp_path, base_url=server.url).read_bytes() == CONTENT
 
 
+def test_a_zip_is_thrown_away_wherever_its_packed_bytes_are_damaged(server, tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(range(256)) * 2)
+    for place in range(40, 140):
+        content = bytearray(packed.getvalue())
+        content[place] ^= 255
+        server.content = bytes(content)
+        with pytest.raises(DataError, match=r"a.zip: what was downloaded is damaged"):
+            fetch("a.zip", tmp_path, base_url=server.url)
+        assert (tmp_path / "a.zip.part").stat().st_size == 0
+
+
 def test_a_page_of_a_login_is_not_taken_for_the_table(server, tmp_path):
     server.content = b"<html>please log in</html>"
     with pytest.raises(DataError, match=r"a.csv: what was downloaded is damaged \(no table"):

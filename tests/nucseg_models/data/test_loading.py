@@ -114,6 +114,15 @@ def test_a_damaged_cache_is_rebuilt(make, tmp_path):
     assert stored.read_bytes() == sound
 
 
+def test_more_pixels_than_memory_has_room_for_are_refused(make, tmp_path, monkeypatch):
+    source = make.folder(tmp_path / "data", make.kaggle_files(3))
+    monkeypatch.setattr("nucseg_models.data.loading.os.sysconf", lambda _: 60)  # 1,800 bytes
+    with pytest.raises(DataError, match="data: the decoded images need more than 0 GB, half of"):
+        load(source)
+    with pytest.raises(DataError, match="half of this machine's memory"):
+        load(source, skip_bad_images=True)
+
+
 def test_a_cache_that_cannot_be_written_is_told_and_done_without(make, tmp_path):
     source = make.folder(tmp_path / "data", make.kaggle_files(2))
     (tmp_path / "file").write_bytes(b"")

@@ -92,3 +92,15 @@ def test_nothing_to_read_is_a_sentence(tmp_path):
         pages.find([tmp_path])
     with pytest.raises(DataError, match=r"gone.png: there is no such file"):
         pages.find([tmp_path / "gone.png"])
+
+
+def test_colours_of_16_bits_by_a_compression_that_tifffile_lacks_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((8, 8, 3), 3000, np.uint16), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags["Compression"].valueoffset
+    content = bytearray(path.read_bytes())
+    content[place : place + 2] = (5).to_bytes(2, "little")  # LZW
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="more than 8 bits a channel"):
+        pages.read(path)
