@@ -126,7 +126,7 @@ def _waiting(sweep: Sweep) -> list[Assignment]:
         cut_off = [Assignment.from_config(config) for config in configs]
     except FileNotFoundError:
         return []
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"{sweep.store.uri}/{RUNNING_FILE} can't be read ({error}): go on with the version of "
             "the project that wrote it, or remove the file, and the trials in it begin anew"
