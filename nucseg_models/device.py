@@ -133,6 +133,16 @@ def restart_peak_memory() -> None:
         CLEAR.write_text("5")
 
 
+def give_back_memory() -> None:
+    """Hand what is free back to the system, and count the peak from now on.
+
+    `prepare` keeps it for the next tensors; a trial of another network would count it as its own.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+    restart_peak_memory()
+
+
 def peak_memory_bytes() -> int:
     """Most memory held since `restart_peak_memory`, in bytes: of the GPU, else of this process."""
     on_gpu = _gpu_peak()

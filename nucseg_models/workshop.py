@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
 import keras
 
-from nucseg_models import fresh_weights, losses, optimizers
+from nucseg_models import device, fresh_weights, losses, optimizers
 from nucseg_models.architecture import Architecture
 from nucseg_models.search_space import Hyperparameters
 
@@ -44,6 +45,8 @@ class Workshop:
             policy = keras.config.dtype_policy()
             keras.backend.clear_session()  # would forget the precision too
             keras.config.set_dtype_policy(policy)
+            gc.collect()
+            device.give_back_memory()
             self._build(architecture, hyperparameters, pretrained)
             self._key = key
         fresh_weights.draw(self._model, seed)

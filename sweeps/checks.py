@@ -34,6 +34,12 @@ def contradictions(config: SweepConfig) -> list[str]:
             "--sampler cmaes can learn neither limits (--max-memory, --max-seconds-per-image) nor "
             "two objectives: use tpe, nsgaii, gp or random"
         )
+    if config.sampler in ("gp", "nsgaii") and limited and len(config.objective) == 1:
+        found.append(
+            f"--sampler {config.sampler} learns from completed trials alone, and one over a limit "
+            "(--max-memory, --max-seconds-per-image) is stopped: use tpe or random, or two "
+            "objectives"
+        )
     if config.max_usd is not None and config.usd_per_hour is None:
         found.append("--max-usd needs --usd-per-hour: without a price nothing is known to cost")
     if config.spot and not isinstance(config.usd_per_hour, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -50,11 +50,13 @@ def _again(sweep: Sweep, best: TrialRecord, number: int) -> Assignment:
 
 
 class GivenTrials(Searcher):
-    """Hands out assignments in their order; nothing is searched."""
+    """Hands out assignments in their order, while there is money; nothing is searched."""
 
-    def __init__(self, assignments: Iterable[Assignment]) -> None:
+    def __init__(
+        self, assignments: Iterable[Assignment], all_is_spent: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__(metric="val_iou", mode="max")
-        self._left = list(assignments)
+        self._left, self._all_is_spent = list(assignments), all_is_spent
         self._running: set[str] = set()
 
     def set_search_properties(
@@ -65,6 +67,8 @@ class GivenTrials(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """The next assignment, or FINISHED."""
+        if self._all_is_spent():
+            self._left.clear()
         if not self._left:
             return Searcher.FINISHED
         self._running.add(trial_id)

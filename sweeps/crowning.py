@@ -61,7 +61,8 @@ def crown(sweep: Sweep, resources: Mapping[str, float]) -> bool:
             whole = False
             continue
         state = ray.put(store.read_bytes(f"{folder}/{checkpoints.STATE}"))
-        tasks.append((winner, worker.remote(winner, state, **references)))
+        threads = max(1, int(resources["CPU"]))
+        tasks.append((winner, worker.remote(winner, state, threads, **references)))
     for winner, task in tasks:
         try:
             _keep(recorder, store, winner, ray.get(task))
@@ -147,7 +148,7 @@ def _keep_images(recorder: Recorder, best: TrialRecord, crowned: Crowned) -> Non
 
 
 def _crown(
-    winner: TrialRecord, state: bytes, *, validation: Dataset, test: Dataset | None
+    winner: TrialRecord, state: bytes, threads: int, *, validation: Dataset, test: Dataset | None
 ) -> Crowned:
     """Runs on a worker: the model with its best weights, saved and scored."""
     # A worker imports Keras; the driver, which imports this file, must not.
@@ -156,7 +157,7 @@ def _crown(
     from nucseg_models.evaluation import evaluate  # noqa: PLC0415
     from nucseg_models.training import best_weights  # noqa: PLC0415
 
-    device.prepare(1)
+    device.prepare(threads)
     architecture = nucseg_models.get(winner.architecture)
     hyperparameters = json.loads(winner.hyperparameters)
     model = architecture.build(hyperparameters, None)
@@ -171,7 +172,8 @@ def _crown(
         found = evaluate(model, architecture, hyperparameters, dataset, viewer.visit)
         scores |= _columns(which.removesuffix("idation"), found.scores)
         if which == "validation":
-            scores["predict_seconds"] = found.predict_seconds
+            if winner.predict_seconds is None:  # else the trial's own, of a network that was warm
+                scores["predict_seconds"] = found.predict_seconds
             places = viewer.places
         images += viewer.images(found.by_image)
     with tempfile.TemporaryDirectory() as folder:

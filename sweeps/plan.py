@@ -94,7 +94,9 @@ class Plan:
 
     def _disk(self) -> str:
         most = sum(part.trials * part.checkpoint_bytes for part in self.parts)
-        return f"at most {most / 1e6:.0f} MB of checkpoints, which end with the sweep"
+        if not most:
+            return "not known from earlier trials"
+        return f"some {most / 1e6:.0f} MB of checkpoints, which end with the sweep"
 
 
 def held_against(store: Store, trials: Iterable[TrialRecord]) -> str | None:
@@ -103,7 +105,7 @@ def held_against(store: Store, trials: Iterable[TrialRecord]) -> str | None:
         planned = json.loads(store.read_bytes(FILE))["device_seconds"]
     except FileNotFoundError:
         return None
-    took = sum(trial.device_seconds for trial in trials)
+    took = sum(trial.device_seconds for trial in trials if not trial.confirms)
     return (
         f"planned {_short(planned / 3600)} device-hours, took {_short(took / 3600)}: "
         f"{abs(took / planned - 1):.0%} {'more' if took > planned else 'less'}"

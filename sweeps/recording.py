@@ -48,6 +48,8 @@ class Recording(Callback):
         self._running: dict[str, Underway] = {}
         self._unstored: dict[str, Assignment] = {}  # ended, but storage has no row of it yet
         self._is_written = True  # running.json, as it should be
+        self._shown: dict[str, Trial] = {}  # what Tune knows of those that run
+        self._unpriced: set[str] = set()  # devices whose price was asked for, and is not known
         # An epoch that is run again after a loss keeps its first row.
         self._recorded: set[tuple[str, int | None]] = {
             (row.trial_id, row.epoch) for row in recorder.curves
@@ -64,6 +66,7 @@ class Recording(Callback):
         """A worker has a trial, for the first time or again."""
         assignment = Assignment.from_config(trial.config)
         name, now = assignment.trial, time.monotonic()
+        self._shown[name] = trial
         if name in self._running:
             self._running[name].take()
             return
@@ -92,6 +95,7 @@ class Recording(Callback):
         for row in (*earlier, figures):
             underway.figures.update(row)
             self._keep_epoch(underway, row)
+        self._check_price(underway)
         if "error" in figures:
             trial.max_failures = 0  # its worker may now end: it is not to be tried again
         if "loss" in figures:
@@ -161,6 +165,8 @@ class Recording(Callback):
         underway = self._running.get(trial)
         if underway is None:  # no worker has had it yet
             return self._earlier_seconds.get(trial, 0.0)
+        if self._shown[trial].status == Trial.PAUSED:  # it holds no device
+            return underway.seconds
         return underway.seconds + time.monotonic() - underway.since
 
     def device_seconds(self, trial: str) -> float:
@@ -188,6 +194,17 @@ class Recording(Callback):
         """Whether the sweep has cost as much as it may."""
         return self._facts.max_usd is not None and self.usd() >= self._facts.max_usd
 
+    def _check_price(self, underway: Underway) -> None:
+        """Say it, once, where a device has no price, so that --max-usd can't be kept."""
+        device = underway.figures.get("device")
+        if self._facts.max_usd is None or device is None or device in self._unpriced:
+            return
+        if self._facts.prices.usd(device, 1.0) is None:
+            self._unpriced.add(device)
+            self._progress.message(
+                f"--usd-per-hour has no price of {device}: --max-usd does not count what it costs"
+            )
+
     def end_running(self) -> None:
         """The time is up: what still runs counts as stopped."""
         for name in list(self._running):
@@ -207,6 +224,7 @@ class Recording(Callback):
 
     def _end(self, name: str, status: str, error: str | None = None) -> None:
         underway = self._running.pop(name)
+        del self._shown[name]
         record = trial_record(self._facts, underway, status, error)
         self._unstored[name] = underway.assignment
         with self._stored():

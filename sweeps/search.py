@@ -80,7 +80,8 @@ def _search(runner: Runner, waiting: list[Assignment]) -> bool:
 
 def _confirm(runner: Runner, waiting: list[Assignment]) -> bool:
     """Train the winners' settings again; whether all of these trials ended."""
-    given = GivenTrials(confirming.assignments(runner.sweep, waiting))
+    repeats = confirming.assignments(runner.sweep, waiting)
+    given = GivenTrials(repeats, runner.recording.all_is_spent)
     if not given.is_done():
         runner.sweep.progress.message("training the best settings again with fresh seeds")
         runner.run(given, FIFOScheduler(), trials=given.to_begin())

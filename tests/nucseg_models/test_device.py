@@ -1,3 +1,4 @@
+import os
 import resource
 import subprocess
 import sys
@@ -66,3 +67,25 @@ def test_without_linux_status_file_the_system_is_asked(monkeypatch, tmp_path):
     monkeypatch.setattr(device, "STATUS", tmp_path / "none")
     expected = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert device.peak_memory_bytes() == pytest.approx(expected, rel=0.01)
+
+
+def test_memory_that_is_given_back_is_not_the_next_trials(can_restart):
+    """In a process that keeps what tensors leave, as workers do."""
+    program = (
+        "import ctypes, re; import numpy as np; from nucseg_models import device;"
+        "device.prepare(threads=1);"
+        "arrays = [np.ones(1 << 20) for _ in range(40)]; del arrays;"
+        "device.restart_peak_memory(); kept = device.peak_memory_bytes();"
+        "device.give_back_memory(); print(kept, device.peak_memory_bytes())"
+    )
+    environment = {
+        **os.environ,
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    kept, now = map(int, done.stdout.split())
+    assert now < kept - 250 * MEGABYTE

@@ -43,7 +43,14 @@ def test_an_earlier_sweep_is_not_written_over(tmp_path):
 def test_a_sampler_that_can_not_learn_what_is_asked_for_is_refused(asked):
     with pytest.raises(ConfigError, match=r"--sampler cmaes can learn neither .*: use tpe, nsgaii"):
         config(sampler="cmaes", **asked)
-    config(sampler="nsgaii", **asked)
+    config(sampler="tpe", **asked)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "nsgaii"])
+def test_a_sampler_that_never_hears_of_stopped_trials_is_refused_with_limits_alone(sampler):
+    with pytest.raises(ConfigError, match=f"--sampler {sampler} learns from completed trials"):
+        config(sampler=sampler, max_memory="4GB")
+    config(sampler=sampler, max_memory="4GB", objective="iou,device_seconds")
 
 
 def test_a_limit_in_dollars_needs_a_price():

@@ -50,6 +50,12 @@ def test_what_has_ended_is_not_repeated_again_and_what_was_cut_off_goes_on(sweep
     assert again[0].checkpoint == "somewhere"
 
 
+def test_no_repeat_begins_when_the_money_is_spent():
+    searcher = GivenTrials([SimpleNamespace(to_config=lambda: {"trial": "a"})], lambda: True)
+    assert searcher.suggest("1") == Searcher.FINISHED
+    assert searcher.is_done()
+
+
 def test_given_trials_come_in_order_and_end():
     searcher = GivenTrials([SimpleNamespace(to_config=lambda: {"trial": "a"})])
     assert searcher.suggest("1") == {"trial": "a"}

@@ -53,6 +53,7 @@ def test_a_scheduler_that_stops_early_saves_but_not_on_the_papers_row(sweep):
 def test_what_a_scheduler_lets_train_is_a_share(trials):
     assert planning._share("none", trials, 9) == 1.0
     assert 0 < planning._share("asha", trials, 9) <= 1.0
+    assert planning._share("hyperband", trials, 9) == planning._share("asha", trials, 9)
 
 
 def test_asha_lets_many_trials_train_less_than_half():

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.tune.experiment import Trial
 from rich.console import Console
 
 import nucseg_models
@@ -99,6 +100,7 @@ class Desk:
         written.write_bytes(pickle.dumps(error))
         trial = SimpleNamespace(
             config=assignment.to_config(),
+            status=info.pop("status", Trial.RUNNING),
             pickled_error_file=str(written) if error else None,
             run_metadata=kept,
         )
@@ -467,6 +469,21 @@ def test_a_trial_that_could_not_be_written_down_as_it_began_is_with_its_next_epo
 
     desk.tell("on_trial_result", assigned(0), result=epoch(1, 0.5))
     assert desk.running() == ["cnn-0000"]
+
+
+def test_while_a_trial_is_paused_it_costs_nothing(desk):
+    desk.tell("on_trial_start", assigned(), status=Trial.PAUSED)
+    desk.tell("on_trial_result", assigned(), after=10, result=epoch(1, 0.5))
+    desk.clock[0] += 100
+    assert desk.recording.seconds("cnn-0000") == 10
+
+
+def test_a_device_without_a_price_is_told_once_where_there_is_a_limit_in_dollars(desk):
+    desk.recording._facts = replace(FACTS, max_usd=5.0, prices=Prices({"T4": 0.5}))
+    desk.tell("on_trial_start", assigned())
+    for number in (1, 2):
+        desk.tell("on_trial_result", assigned(), result=epoch(number, 0.5, device="A10G"))
+    assert desk.lines.getvalue().count("has no price of A10G") == 1
 
 
 def test_tune_may_pickle_a_recording(desk):
