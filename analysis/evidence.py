@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from analysis.intervals import Interval, difference_interval, mean_interval
-from analysis.load import AnalysisError
+from analysis.load import TRIAL, AnalysisError
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ class Evidence:
 
     def images_of(self, architecture: str) -> pl.DataFrame:
         """The rows of the images that its winner, of all sweeps the best, segmented."""
-        whose = ("sweep", "trial_id", "architecture")
-        return self.images.join(self.winner(architecture).select(whose), on=whose)
+        return self.images.join(self.winner(architecture).select(TRIAL), on=TRIAL)
 
     def _by_image(self, architecture: str, score: str) -> pl.DataFrame:
         """The winner's score on each image."""

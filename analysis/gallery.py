@@ -69,7 +69,7 @@ def _opened(png: bytes) -> Iterator[Image.Image]:
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
             yield opened
-    except (OSError, ValueError, SyntaxError) as error:  # the last for a damaged header
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise AnalysisError(
             f"{GALLERY_FILE} holds a picture that can't be shown ({error}): remove the file, and "
             "the report is drawn without its gallery"

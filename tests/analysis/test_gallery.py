@@ -1,5 +1,7 @@
 import base64
 import io
+import struct
+import zlib
 
 import numpy as np
 import polars as pl
@@ -46,15 +48,17 @@ def test_a_sweep_without_a_gallery_has_no_pictures(sweep_folder):
     assert gallery.pictures(rows) == []
 
 
-@pytest.mark.parametrize("picture", ["eps", "cut", "noise"])
+@pytest.mark.parametrize("picture", ["eps", "cut", "noise", "bomb"])
 def test_what_is_no_png_is_refused_and_never_handed_to_another_program(
     sweep_folder, gallery_record, picture
 ):
     whole = gallery_record().picture
+    header = whole[12:16] + struct.pack(">II", 1 << 16, 1 << 16) + whole[24:29]
     content = {
         "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 20\n%%EndComments\n",
         "cut": whole[:60],
         "noise": b"no picture",
+        "bomb": whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:],
     }
     rows = load.gallery([sweep_folder(gallery=[gallery_record(picture=content[picture])])])
     with pytest.raises(AnalysisError, match=r"gallery.parquet holds a picture that can't be"):
