@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sweeps.best import best_of
 from sweeps.columns import Checked, as_written, from_table, to_table
+from sweeps.growing_table import GrowingTable
 from sweeps.record import (
     CURVES_FILE,
     PENDING,
@@ -31,7 +33,6 @@ UNTESTED: dict[str, Any] = {
     field.name: None for field in fields(TrialRecord) if field.name.startswith("test_")
 }
 _Key = tuple[str, str]
-_Row = TypeVar("_Row", bound=Checked)
 _Winner = TypeVar("_Winner", ImageRecord, GalleryRecord)
 
 
@@ -42,33 +43,6 @@ def _json(description: Mapping[str, Any]) -> bytes:
 
 def _key(record: TrialRecord | EpochRecord) -> _Key:
     return record.architecture, record.trial_id
-
-
-class _Rows(Generic[_Row]):
-    """Rows as an Arrow table that grows; each is converted once, which is what costs time."""
-
-    def __init__(self, row_type: type[_Row], table: pa.Table | None = None) -> None:
-        self._row_type = row_type
-        self._table = to_table(row_type, []) if table is None else table
-        self._new: list[_Row] = []
-
-    def append(self, row: _Row) -> None:
-        """Take in one row more."""
-        self._new.append(row)
-
-    def put(self, index: int, row: _Row) -> None:
-        """Replace one row."""
-        table = self.table()
-        one = to_table(self._row_type, [row])
-        self._table = pa.concat_tables([table[:index], one, table[index + 1 :]])
-
-    def table(self) -> pa.Table:
-        """All rows."""
-        if self._new:
-            new = to_table(self._row_type, self._new)
-            self._table = pa.concat_tables([self._table, new]).combine_chunks()
-            self._new = []
-        return self._table
 
 
 class Recorder:
@@ -93,16 +67,21 @@ class Recorder:
         curve_seconds: float = 30.0,
         check: Callable[[], None] = lambda: None,
     ) -> None:
+        # Arrow's own pool keeps the pages of each whole table that was written.
+        pa.set_memory_pool(pa.system_memory_pool())
         self._store = store
         self.check = check
         self._objective = objective
         self._curve_seconds = curve_seconds
         self._lock = threading.RLock()
-        self._trials: dict[_Key, TrialRecord] = {}  # in the order in which they ended
-        self._winners: dict[str, list[_Key]] = {}  # by architecture, as `winners` gives them
-        self._summary = _Rows(TrialRecord)  # the same trials
-        self._curves = _Rows(EpochRecord)
-        self._new = _Rows(TrialRecord), _Rows(EpochRecord)  # since all rows were written
+        self._summary = GrowingTable(TrialRecord)  # the trials, in the order in which they ended
+        self._places: dict[_Key, int] = {}  # where in it each has its row
+        self._winners: dict[str, list[TrialRecord]] = {}  # by architecture, as `winners` gives them
+        self._curves = GrowingTable(EpochRecord)
+        self._new = (
+            GrowingTable(TrialRecord),
+            GrowingTable(EpochRecord),
+        )  # since all rows were written
         self._written, self._took = -math.inf, 0.0  # when that was (monotonic), and how long
         self._has_pending = False
         self._curves_written = time.monotonic()
@@ -116,13 +95,13 @@ class Recorder:
         Raises ValueError, naming the file, where one is no table of this version.
         """
         recorder = cls(store, objective=objective, **settings)
-        summary = _read(TrialRecord, store, SUMMARY_FILE)
-        recorder._trials = {_key(trial): trial for trial in from_table(TrialRecord, summary)}
-        recorder._summary = _Rows(TrialRecord, summary)
-        recorder._curves = _Rows(EpochRecord, _read(EpochRecord, store, CURVES_FILE))
-        for architecture in {trial.architecture for trial in recorder.trials}:
-            mine = (trial for trial in recorder.trials if trial.architecture == architecture)
-            recorder._winners[architecture] = [_key(trial) for trial in best_of(mine, objective)]
+        recorder._summary = GrowingTable(TrialRecord, _read(TrialRecord, store, SUMMARY_FILE))
+        recorder._curves = GrowingTable(EpochRecord, _read(EpochRecord, store, CURVES_FILE))
+        ended = recorder.trials
+        recorder._places = {_key(trial): place for place, trial in enumerate(ended)}
+        for architecture in {trial.architecture for trial in ended}:
+            mine = (trial for trial in ended if trial.architecture == architecture)
+            recorder._winners[architecture] = best_of(mine, objective)
         recorder._take_in_pending()
         return recorder
 
@@ -130,7 +109,17 @@ class Recorder:
     def trials(self) -> list[TrialRecord]:
         """The trials that ended, in that order."""
         with self._lock:
-            return list(self._trials.values())
+            return from_table(TrialRecord, self._summary.table())
+
+    @property
+    def usd(self) -> float:
+        """What the trials that ended have cost, as far as prices of their devices are known."""
+        with self._lock:
+            return pc.sum(self._summary.table()["usd"]).as_py() or 0.0
+
+    def has_ended(self, architecture: str, trial: str) -> bool:
+        """Whether a trial has its row."""
+        return (architecture, trial) in self._places
 
     @property
     def curves(self) -> list[EpochRecord]:
@@ -161,7 +150,7 @@ class Recorder:
         has a row already (see `replace`).
         """
         with self._lock:
-            if _key(record) in self._trials:
+            if _key(record) in self._places:
                 raise ValueError(
                     f"trial {record.trial_id} of {record.architecture} has its row already"
                 )
@@ -170,7 +159,7 @@ class Recorder:
     def replace(self, record: TrialRecord) -> None:
         """Store a new row in place of the same trial's (a winner's, with its test figures)."""
         with self._lock:
-            if _key(record) not in self._trials:
+            if _key(record) not in self._places:
                 raise ValueError(f"trial {record.trial_id} of {record.architecture} has no row yet")
             self._keep(record)
 
@@ -181,8 +170,7 @@ class Recorder:
     def winners(self, architecture: str) -> list[TrialRecord]:
         """The best, and of two objectives those that nothing beats in both, the costliest first."""
         with self._lock:
-            keys = self._winners.get(architecture, [])
-            return [self._trials[key] for key in keys]
+            return list(self._winners.get(architecture, []))
 
     def segmented(
         self,
@@ -211,16 +199,18 @@ class Recorder:
             if self._has_pending:
                 for name in (SUMMARY_FILE, CURVES_FILE):
                     self._store.delete(_pending(name))
-            self._new, self._has_pending = (_Rows(TrialRecord), _Rows(EpochRecord)), False
+            self._new, self._has_pending = (
+                (GrowingTable(TrialRecord), GrowingTable(EpochRecord)),
+                False,
+            )
             self._written = time.monotonic()
             self._took = self._written - begun
 
     def _keep(self, record: TrialRecord) -> None:
         """Take a row in and store it, with the others if that does not take long."""
-        self._put_with_winners(record)
-        self._new[0].append(self._trials[_key(record)])
+        self._new[0].append(self._put_with_winners(record))
         waited = time.monotonic() - self._written
-        if len(self._trials) <= FEW or waited >= PATIENCE * self._took:
+        if len(self._places) <= FEW or waited >= PATIENCE * self._took:
             self.flush()
             return
         self._has_pending = True
@@ -228,23 +218,32 @@ class Recorder:
         self._write(_pending(CURVES_FILE), self._new[1].table())
         self._write(_pending(SUMMARY_FILE), self._new[0].table())
 
-    def _put_with_winners(self, record: TrialRecord) -> None:
-        """Take a row in, and mark its architecture's winners."""
+    def _put_with_winners(self, record: TrialRecord) -> TrialRecord:
+        """Take a row in, and mark its architecture's winners; the row as it then is."""
         earlier = self.winners(record.architecture)
-        has_front = len(self._objective) > 1
-        none = False if has_front else None
-        is_new = _key(record) not in self._trials
-        self._put(replace(record, is_best=False, on_front=none))
-        mine = (t for t in self._trials.values() if t.architecture == record.architecture)
+        is_new = _key(record) not in self._places
+        record = replace(record, is_best=False, on_front=self._on_front(False))
+        self._put(record)
         # A new one can only be better than those that won: the others are not looked at again.
-        rivals = [*earlier, self._trials[_key(record)]] if is_new else mine
-        now = [_key(trial) for trial in best_of(rivals, self._objective)]
+        rivals = [*earlier, record] if is_new else self.trials
+        mine = (trial for trial in rivals if trial.architecture == record.architecture)
+        now = [
+            replace(trial, is_best=place == 0, on_front=self._on_front(True))
+            for place, trial in enumerate(best_of(mine, self._objective))
+        ]
         self._winners[record.architecture] = now
-        for key in {*map(_key, earlier), *now}:
-            on_front = key in now if has_front else None
-            record = replace(self._trials[key], is_best=[key] == now[:1], on_front=on_front)
-            # The test images are for the winners alone.
-            self._put(record if key in now else replace(record, **UNTESTED))
+        won = {_key(trial): trial for trial in now}
+        # The test images are for the winners alone.
+        beaten = {"is_best": False, "on_front": self._on_front(False), **UNTESTED}
+        lost = [replace(trial, **beaten) for trial in earlier if _key(trial) not in won]
+        for trial in (*now, *lost):
+            if trial not in earlier or not is_new:
+                self._put(trial)
+        return won.get(_key(record), record)
+
+    def _on_front(self, is_on: bool) -> bool | None:
+        """What a row says of it: nothing where there is one objective."""
+        return is_on if len(self._objective) > 1 else None
 
     def _take_in_pending(self) -> None:
         """Rows that were stored since all were written, as the sweep was cut off."""
@@ -259,12 +258,11 @@ class Recorder:
 
     def _put(self, record: TrialRecord) -> None:
         """A new row at the end, or another in place of the trial's own."""
-        key = _key(record)
-        if key not in self._trials:
+        place = self._places.setdefault(_key(record), len(self._places))
+        if place == len(self._summary):
             self._summary.append(record)
-        elif record != self._trials[key]:
-            self._summary.put(list(self._trials).index(key), record)
-        self._trials[key] = record
+        else:
+            self._summary.put(place, record)
 
     def _write_curves(self) -> None:
         self._write(CURVES_FILE, self._curves.table())

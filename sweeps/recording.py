@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -50,11 +51,13 @@ class Recording(Callback):
         self._is_written = True  # running.json, as it should be
         self._shown: dict[str, Trial] = {}  # what Tune knows of those that run
         self._unpriced: set[str] = set()  # devices whose price was asked for, and is not known
-        # An epoch that is run again after a loss keeps its first row.
-        self._recorded: set[tuple[str, int | None]] = {
-            (row.trial_id, row.epoch) for row in recorder.curves
-        }
-        self._earlier_seconds = {row.trial_id: row.seconds for row in recorder.curves}
+        # Of what has not ended. An epoch that is run again after a loss keeps its first row.
+        self._recorded: defaultdict[str, set[int]] = defaultdict(set)
+        self._earlier_seconds: dict[str, float] = {}
+        for row in recorder.curves:
+            if not recorder.has_ended(row.architecture, row.trial_id):
+                self._recorded[row.trial_id].add(row.epoch)
+                self._earlier_seconds[row.trial_id] = row.seconds
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles what it is given for its own way to restore, which is not used."""
@@ -148,7 +151,8 @@ class Recording(Callback):
     ) -> None:
         """The worker was lost more often than is borne, out of memory for instance."""
         name, error = trial.config["trial"], last_error(trial)
-        if name not in self._running and not self._has_ended(name):
+        architecture = trial.config["architecture"]
+        if name not in self._running and not self._recorder.has_ended(architecture, name):
             self.on_trial_start(iteration, trials, trial)  # no worker lived to have it
         if name in self._running:
             self._running[name].see()
@@ -183,12 +187,11 @@ class Recording(Callback):
 
     def usd(self) -> float:
         """What all trials have cost until now, as far as prices of their devices are known."""
-        ended = sum(trial.usd or 0.0 for trial in self._recorder.trials)
         running = (
             self._facts.prices.usd(each.figures.get("device"), self.device_seconds(name))
             for name, each in self._running.items()
         )
-        return ended + sum(filter(None, running))
+        return self._recorder.usd + sum(filter(None, running))
 
     def all_is_spent(self) -> bool:
         """Whether the sweep has cost as much as it may."""
@@ -211,20 +214,18 @@ class Recording(Callback):
             self._running[name].see()
             self._end(name, "stopped")
 
-    def _has_ended(self, name: str) -> bool:
-        return any(row.trial_id == name for row in self._recorder.trials)
-
     def _keep_epoch(self, underway: Underway, figures: Mapping[str, Any]) -> None:
         """Make a row of an epoch, if the figures are one's and it has none yet."""
-        key = underway.assignment.trial, figures.get("epoch")
-        if "loss" in figures and key not in self._recorded:
-            self._recorded.add(key)
+        recorded = self._recorded[underway.assignment.trial]
+        if "loss" in figures and figures["epoch"] not in recorded:
+            recorded.add(figures["epoch"])
             with self._stored():
                 self._recorder.epoch(epoch_record(self._facts, underway, figures))
 
     def _end(self, name: str, status: str, error: str | None = None) -> None:
         underway = self._running.pop(name)
         del self._shown[name]
+        self._recorded.pop(name, None)
         record = trial_record(self._facts, underway, status, error)
         self._unstored[name] = underway.assignment
         with self._stored():

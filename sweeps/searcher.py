@@ -26,7 +26,7 @@ from sweeps.assignment import (
 from sweeps.config import SweepConfig
 from sweeps.limits import Limits
 from sweeps.pinned import pinned, weights
-from sweeps.study import distribution, sampler, storage
+from sweeps.study import distribution, renewed, sampler, storage
 from sweeps.telling import OBJECTIVES, Ending, known, tell
 
 LAST_SHARE = 0.1  # no trial begins in the last tenth of the time budget: it could not learn much
@@ -54,6 +54,10 @@ class Running:
     scores: dict[int, float] = field(default_factory=dict)
     error: str | None = None
 
+    def is_in_its_study(self) -> bool:
+        """False where the study was renewed since the trial was suggested."""
+        return self.trial.study is self.branch.study
+
 
 @dataclass
 class Branch:
@@ -69,6 +73,12 @@ class Branch:
     pinned: dict[str, Any]
     begun: set[int]
     waiting: list[Assignment]  # cut off in an earlier run: to be gone on with
+
+    def learn(self, ended: Iterable[tuple[Mapping[str, Any], Ending]]) -> None:
+        """Tell the study of trials, by their hyperparameters, that it did not ask for."""
+        objectives = len(self.study.directions)
+        told = (known(params, self.space, ending, objectives) for params, ending in ended)
+        self.study.add_trials([trial for trial in told if trial])
 
 
 class StudyPerArchitecture(Searcher):
@@ -121,6 +131,8 @@ class StudyPerArchitecture(Searcher):
         if not open_branches:
             return Searcher.FINISHED
         branch = min(open_branches, key=lambda b: (not b.waiting, len(b.begun)))
+        if self._config.optuna_journal is None:  # a journal keeps all, for those who look at it
+            branch.study = renewed(branch.study)
         trial = branch.study.ask(fixed_distributions=branch.space)
         cut_off = branch.waiting
         assignment = cut_off.pop(0) if cut_off else self._assign(branch, trial.params)
@@ -137,7 +149,8 @@ class StudyPerArchitecture(Searcher):
         if result["epoch"] in running.scores:  # run again after a loss
             return
         running.scores[result["epoch"]] = score
-        if len(self._config.objective) == 1:  # of several, Optuna takes none before the end
+        # Of several objectives Optuna takes none before the end.
+        if len(self._config.objective) == 1 and running.is_in_its_study():
             running.trial.report(score, result["epoch"])
 
     def on_trial_complete(
@@ -149,7 +162,11 @@ class StudyPerArchitecture(Searcher):
         figures = result or {}
         self.on_trial_result(trial_id, figures)  # Tune tells a stopped trial's last epoch here only
         running = self._running.pop(trial_id)
-        tell(running.branch.study, running.trial, self._ending(running, figures, error))
+        ending = self._ending(running, figures, error)
+        if running.is_in_its_study():
+            tell(running.branch.study, running.trial, ending)
+        else:
+            running.branch.learn([(running.trial.params, ending)])
 
     def _ending(self, running: Running, figures: Mapping[str, Any], lost: bool) -> Ending:
         """How a trial ended, by its last figures and whether its worker was lost too often."""
@@ -230,7 +247,7 @@ class _Makings:
 
     config: SweepConfig
     pretrained: str | None
-    storage: BaseStorage
+    storage: BaseStorage | None
     past: list[PastTrial]
     elsewhere: list[PastTrial]
     waiting: list[Assignment]
@@ -258,15 +275,14 @@ class _Makings:
             storage=self.storage,
             study_name=f"{config.name}-{architecture.name}",
         )
-        objectives = len(config.objective)
-        told = (known(t.hyperparameters, space, t.ending, objectives) for t in ended + elsewhere)
-        study.add_trials([trial for trial in told if trial])
+        branch = Branch(architecture, study, space, settled, begun, cut_off)
+        branch.learn((trial.hyperparameters, trial.ending) for trial in ended + elsewhere)
         tried = [trial.hyperparameters for trial in elsewhere]
         untried = [start for start in architecture.starts if {**start, **settled} not in tried]
         starts = [s for n, s in enumerate([architecture.paper, *untried]) if n not in begun]
         for start in (*(trial.hyperparameters for trial in cut_off), *starts):
             study.enqueue_trial({name: start[name] for name in space})
-        return Branch(architecture, study, space, settled, begun, cut_off)
+        return branch
 
 
 def _of(architecture: Architecture, trials: Iterable[PastTrial]) -> list[PastTrial]:

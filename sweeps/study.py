@@ -16,7 +16,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
@@ -54,7 +54,7 @@ class BoundedTPE(optuna.samplers.TPESampler):
 
 
 class _FewerTrials:
-    """A study that shows at most so many trials: the best, those that run, a share of the rest."""
+    """A study that shows `fewer` trials."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
@@ -63,15 +63,44 @@ class _FewerTrials:
         return getattr(self._study, name)
 
     def _get_trials(self, **how: Any) -> list[FrozenTrial]:
-        trials = self._study._get_trials(**how)
-        if len(trials) <= MOST:
-            return trials
-        kept = trials[:: math.ceil(len(trials) / (MOST - BEST))]
-        kept += [trial for trial in trials if trial.state == TrialState.RUNNING]
-        if len(self._study.directions) == 1:
-            complete = (trial for trial in trials if trial.state == TrialState.COMPLETE)
-            kept += heapq.nlargest(BEST, complete, key=lambda trial: trial.value or 0.0)
-        return sorted({trial.number: trial for trial in kept}.values(), key=lambda t: t.number)
+        return fewer(self._study._get_trials(**how), objectives=len(self._study.directions))
+
+
+def fewer(trials: list[FrozenTrial], *, objectives: int) -> list[FrozenTrial]:
+    """At most so many trials: those that run, the best by one objective, a share of the rest."""
+    if len(trials) <= MOST:
+        return trials
+    kept = _share(trials, MOST - BEST)
+    kept += [trial for trial in trials if trial.state == TrialState.RUNNING]
+    if objectives == 1:
+        complete = (trial for trial in trials if trial.state == TrialState.COMPLETE)
+        kept += heapq.nlargest(BEST, complete, key=lambda trial: trial.value or 0.0)
+    return sorted({trial.number: trial for trial in kept}.values(), key=lambda t: t.number)
+
+
+def _share(trials: list[FrozenTrial], most: int) -> list[FrozenTrial]:
+    """So many at most, evenly spread."""
+    return trials[:: max(1, math.ceil(len(trials) / most))]
+
+
+def renewed(study: optuna.Study) -> optuna.Study:
+    """The study; or, where it holds twice what TPE models, one of these trials alone, in memory.
+
+    Optuna keeps and goes through all that it was ever told, so that each trial would take longer
+    and more memory than the one before. Trials that run stay behind: they are told when they end.
+    """
+    trials = study.get_trials(deepcopy=False)
+    learns_from_all = not isinstance(study.sampler, BoundedTPE | optuna.samplers.RandomSampler)
+    if len(trials) < 2 * MOST or learns_from_all:
+        return study
+    if any(trial.state == TrialState.WAITING for trial in trials):
+        return study
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    front = _share(study.best_trials, BEST) if len(study.directions) > 1 else []
+    kept = [*front, *fewer(ended, objectives=len(study.directions))]
+    new = optuna.create_study(directions=study.directions, sampler=study.sampler)
+    new.add_trials(sorted({t.number: t for t in kept}.values(), key=lambda trial: trial.number))
+    return new
 
 
 def distribution(declared: Distribution) -> BaseDistribution:
@@ -102,10 +131,10 @@ def sampler(
         return makers[config.sampler]()
 
 
-def storage(config: SweepConfig) -> BaseStorage:
-    """Where Optuna keeps the studies: in memory, or in a file too that others may read."""
+def storage(config: SweepConfig) -> BaseStorage | None:
+    """Where Optuna keeps the studies: in memory (None), or in a file too that others may read."""
     if config.optuna_journal is None:
-        return InMemoryStorage()
+        return None
     return JournalStorage(JournalFileBackend(str(_journal(config))))
 
 

@@ -518,3 +518,23 @@ def test_a_failure_that_was_told_before_its_worker_ended_is_learnt_as_what_it_wa
 
     first = search.study("cnn").trials[0]
     assert (first.state, first.constraints) == (TrialState.PRUNED, {"memory": 1.0})
+
+
+def test_a_long_search_forgets_old_trials_yet_learns_how_running_ones_ended(monkeypatch):
+    monkeypatch.setattr("sweeps.study.MOST", 10)
+    monkeypatch.setattr("sweeps.study.BEST", 3)
+    search = searcher(trials=60)
+    search.suggest("slow")
+    found = []
+    for number in range(50):
+        found.append(Assignment.from_config(search.suggest(f"tune-{number}")))
+        complete(search, f"tune-{number}", 0.001 * number)
+    complete(search, "slow", 0.9, epochs=2)
+
+    assert [trial.trial for trial in found] == [f"cnn-{n:04d}" for n in range(1, 51)]
+    study = search.study("cnn")
+    assert len(study.trials) < 20
+    assert (study.best_value, study.best_trial.intermediate_values) == (0.9, {1: 0.9, 2: 0.9})
+    assert study.best_trial.params == dict(CNN.paper)
+    assert 0.049 in [trial.value for trial in study.trials]
+    assert TrialState.RUNNING not in [trial.state for trial in study.trials]

@@ -12,7 +12,7 @@ from nucseg_models.search_space import Choice, Float, Int
 from sweeps.checks import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.searcher import StudyPerArchitecture
-from sweeps.study import BoundedTPE, begin_journal, distribution
+from sweeps.study import BoundedTPE, begin_journal, distribution, renewed
 
 CNN = nucseg_models.get("cnn")
 
@@ -104,6 +104,51 @@ def test_of_thousands_of_trials_tpe_models_a_share_and_finds_what_is_good_all_th
 
     assert max(shown) <= 1000 + 20  # and those that run
     assert np.median(np.abs(np.array(found) - 0.7)) < 0.05
+
+
+def grown(number, **directions):
+    """A study of so many trials, and one that runs."""
+    study = optuna.create_study(sampler=BoundedTPE(SPACE, seed=0), **directions)
+    told(study, number)
+    return study, study.ask(SPACE)
+
+
+def test_a_study_of_thousands_is_renewed_with_the_trials_that_tpe_models():
+    study, _ = grown(1000, direction="maximize")
+    new = renewed(study)
+
+    assert len(new.trials) <= 500
+    assert new.best_value == study.best_value
+    assert new.sampler is study.sampler
+    assert renewed(new) is new
+    assert all(trial.state.is_finished() for trial in new.trials)
+
+
+def test_of_two_objectives_a_renewed_study_keeps_the_front():
+    study = optuna.create_study(
+        directions=["maximize", "minimize"], sampler=BoundedTPE(SPACE, seed=0)
+    )
+    points = np.random.default_rng(0).random((1000, 2))
+    study.add_trials(
+        [
+            optuna.trial.create_trial(params={"x": x, "y": "a"}, distributions=SPACE, values=[x, y])
+            for x, y in points
+        ]
+    )
+    new = renewed(study)
+
+    assert len(new.trials) <= 500
+    assert sorted(t.values for t in new.best_trials) == sorted(t.values for t in study.best_trials)
+
+
+def test_a_study_is_not_renewed_while_starts_wait_nor_where_the_sampler_learns_from_all():
+    study, _ = grown(1000, direction="maximize")
+    study.enqueue_trial({"x": 0.5, "y": "b"})
+    assert renewed(study) is study
+
+    evolving = optuna.create_study(sampler=optuna.samplers.NSGAIISampler(seed=0))
+    told(evolving, 1000)
+    assert renewed(evolving) is evolving
 
 
 def test_of_few_trials_it_suggests_what_optunas_own_does():
