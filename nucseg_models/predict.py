@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SKIPPED, ASKED_WRONG, INTERRUPTED = 1, 2, 130  # exit statuses
 AHEAD = 4  # pages whose outputs wait in memory until their nuclei are found
 AT_ONCE = 16  # files that are read and written together, and pages that are segmented together
-MOST_BYTES = 1 << 26  # of such files, as they lie on the disk
+ENOUGH_BYTES = 1 << 28  # of decoded pages: what a group of files has, or passes by one file at most
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -163,38 +163,25 @@ def _read_ahead(
     reader: ThreadPoolExecutor, files: Mapping[str, Path]
 ) -> Iterator[dict[str, list[Page] | DataError]]:
     """Some files' pages, or what is wrong with them, while the next files are being read."""
-    upcoming = None
-    for group in _groups(files):
-        begun = reader.submit(_read, group)
-        if upcoming:
-            yield upcoming.result()
-        upcoming = begun
-    if upcoming:
-        yield upcoming.result()
-
-
-def _groups(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
-    """Some files at a time, of so many bytes that they fit into memory."""
-    group: dict[str, Path] = {}
-    size = 0
-    for name, path in files.items():
-        more = path.stat().st_size
-        if group and (len(group) == AT_ONCE or size + more > MOST_BYTES):
-            yield group
-            group, size = {}, 0
-        group[name] = path
-        size += more
-    if group:
+    rest = iter(files.items())
+    begun = reader.submit(_read_some, rest)
+    while group := begun.result():
+        begun = reader.submit(_read_some, rest)
         yield group
 
 
-def _read(files: Mapping[str, Path]) -> dict[str, list[Page] | DataError]:
+def _read_some(rest: Iterable[tuple[str, Path]]) -> dict[str, list[Page] | DataError]:
+    """The next few files, of so many pixels that they fit into memory; none where all are read."""
     found: dict[str, list[Page] | DataError] = {}
-    for name, path in files.items():
+    decoded = 0
+    for name, path in islice(rest, AT_ONCE):
         try:
-            found[name] = pages.read(path)
+            found[name] = read = pages.read(path)
+            decoded += sum(page.image.nbytes + page.intensity.nbytes for page in read)
         except DataError as error:
             found[name] = error
+        if decoded >= ENOUGH_BYTES:
+            break
     return found
 
 

@@ -136,7 +136,7 @@ class Recording(Callback):
         """
         name, error = trial.config["trial"], last_error(trial)
         if name in self._running:  # else its worker was lost before it had the trial
-            self._running[name].lose()
+            self._running[name].lose(reason(error) if error else None)
         what = "worker"
         if error and is_lost_machine(error):
             trial.run_metadata.num_failures -= 1
@@ -176,6 +176,10 @@ class Recording(Callback):
     def device_seconds(self, trial: str) -> float:
         """What a running trial has cost until now."""
         return self.seconds(trial) * self._facts.devices_per_trial
+
+    def why_lost(self, trial: str) -> str | None:
+        """How a running trial's worker was lost before, if it was."""
+        return self._running[trial].why_lost if trial in self._running else None
 
     def fail(self, trial: str, why: str) -> bool:
         """Note why a running trial's worker is about to be killed; False where it told its end."""

@@ -51,7 +51,8 @@ class Underway:
 
     seconds: wall time that it has held its devices, as of the last event, stretches that were
     lost or cut off included. since: when that event was (monotonic). figures: the newest of each.
-    taken: when its worker, if it has told who it is, got it. losses: as in the column.
+    taken: when its worker, if it has told who it is, got it. losses: as in the column. why_lost:
+    how the last of them came about.
     """
 
     assignment: Assignment
@@ -62,6 +63,7 @@ class Underway:
     taken: datetime = field(default_factory=lambda: datetime.now(UTC))
     worker: str | None = None
     losses: dict[str, Any] = field(default_factory=dict)
+    why_lost: str | None = None
 
     def see(self) -> None:
         """An event: the devices were held until now."""
@@ -72,8 +74,9 @@ class Underway:
         """Another worker has it."""
         self.since, self.taken, self.worker = time.monotonic(), datetime.now(UTC), None
 
-    def lose(self) -> None:
+    def lose(self, why: str | None) -> None:
         """Its worker is gone, with what it had done since its last checkpoint."""
+        self.why_lost = why
         self.see()
         lost = {"since": self.taken.isoformat(), "worker": self.worker or "unknown worker"}
         self.losses[datetime.now(UTC).isoformat()] = lost

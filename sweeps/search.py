@@ -113,6 +113,7 @@ def _searcher(runner: Runner, waiting: list[Assignment]) -> StudyPerArchitecture
         deadline=sweep.deadline,
         pretrained=sweep.pretrained,
         device_seconds=runner.recording.device_seconds,
+        why_lost=runner.recording.why_lost,
         all_is_spent=runner.recording.all_is_spent,
         past=in_this_sweep(sweep.recorder, Limits.of(sweep.config)),
         elsewhere=in_other_sweeps(sweep),

@@ -98,18 +98,20 @@ class StudyPerArchitecture(Searcher):
         deadline: float | None,
         pretrained: str | None,
         device_seconds: Callable[[str], float],
+        why_lost: Callable[[str], str | None] = lambda trial: None,
         all_is_spent: Callable[[], bool] = lambda: False,
         past: Iterable[PastTrial] = (),
         elsewhere: Iterable[PastTrial] = (),
         waiting: Iterable[Assignment] = (),
     ) -> None:
-        """`device_seconds` says what a running trial has cost so far, `all_is_spent` whether no
-        other may begin; `elsewhere` are trials of other sweeps, to be learnt from, `waiting` those
-        of this one that were cut off.
+        """`device_seconds` says what a running trial has cost so far, `why_lost` how its worker
+        was lost before, `all_is_spent` whether no other may begin; `elsewhere` are trials of other
+        sweeps, to be learnt from, `waiting` those of this one that were cut off.
         """
         super().__init__(metric="val_iou", mode="max")
         self._config, self._deadline, self._pretrained = config, deadline, pretrained
-        self._device_seconds, self._all_is_spent = device_seconds, all_is_spent
+        self._device_seconds, self._why_lost = device_seconds, why_lost
+        self._all_is_spent = all_is_spent
         self._limits = Limits.of(config)
         self._begun_at = time.time()
         makings = _Makings(config, pretrained, storage(config), [*past], [*elsewhere], [*waiting])
@@ -180,7 +182,8 @@ class StudyPerArchitecture(Searcher):
             scores=running.scores,
             value=value,
             device_seconds=self._device_seconds(running.name),
-            error=running.error,
+            # Tune tells why a worker was lost for the last time only when the study has been told.
+            error=running.error or (self._why_lost(running.name) if lost else None),
             excess=self._limits.excess(figures),
         )
 

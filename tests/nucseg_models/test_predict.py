@@ -111,6 +111,18 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is(winner, images, tmp_path):
     assert "skipped: " in seen and "broken.png" in seen
 
 
+def test_files_are_decoded_together_only_while_they_are_small(images, monkeypatch):
+    monkeypatch.setattr(predict, "AT_ONCE", 3)
+    files = [(str(n), images / name) for n, name in enumerate(["stack.tif", "broken.png"] * 3)]
+    rest = iter(files)
+    small = predict._read_some(rest)
+    monkeypatch.setattr(predict, "ENOUGH_BYTES", 1)
+    large = [list(predict._read_some(rest)) for _ in range(3)]
+
+    assert list(small) == ["0", "1", "2"]
+    assert large == [["3", "4"], ["5"], []]
+
+
 def test_good_images_alone_end_with_status_0(winner, images, tmp_path):
     assert predict.main([str(winner), str(images / "plain.png"), "-o", str(tmp_path / "out")]) == 0
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import nucseg_models
 from sweeps.assignment import Assignment
+from sweeps.failure import is_out_of_memory
 from sweeps.limits import Limits
 from sweeps.prices import Prices
 from sweeps.progress import Progress
@@ -323,6 +324,18 @@ def test_a_lost_machine_does_not_count_as_a_failure_of_the_trial_but_a_dead_work
     assert desk.tell("on_trial_recover", assigned(), error=ActorDiedError()).num_failures == 1
     assert desk.tell("on_trial_recover", assigned(), error=lost).num_failures == 0
     assert "cnn-0000: its machine was lost" in desk.lines.getvalue()
+
+
+def test_why_a_workers_trial_was_lost_is_remembered_while_it_runs(desk):
+    hungry = RayActorError(error_msg="the node was running low on memory")
+    desk.tell("on_trial_start", assigned())
+    assert desk.recording.why_lost("cnn-0000") is None
+
+    desk.tell("on_trial_recover", assigned(), error=hungry)
+    assert is_out_of_memory(desk.recording.why_lost("cnn-0000"))
+
+    desk.tell("on_trial_complete", assigned())
+    assert desk.recording.why_lost("cnn-0000") is None
 
 
 def test_a_checkpoint_that_could_not_be_stored_is_told_and_the_trial_goes_on(desk):

@@ -40,6 +40,7 @@ def searcher(
     deadline=None,
     pretrained=None,
     all_is_spent=lambda: False,
+    why_lost=lambda trial: None,
     past=(),
     elsewhere=(),
     waiting=(),
@@ -54,6 +55,7 @@ def searcher(
         pretrained=pretrained,
         device_seconds=lambda trial: 10.0 * (1 + trial_number(trial)),
         all_is_spent=all_is_spent,
+        why_lost=why_lost,
         past=past,
         elsewhere=elsewhere,
         waiting=waiting,
@@ -441,6 +443,18 @@ def test_a_broken_limit_is_told_as_a_constraint_of_stopped_and_completed_trials(
         {"peak_memory_bytes": 0.5, "predict_seconds": -0.5},
         {"peak_memory_bytes": 0.5, "predict_seconds": 0.0},  # not known: it breaks none
     ]
+
+
+def test_a_trial_whose_workers_the_memory_monitor_ended_is_told_as_a_constraint():
+    why = "OutOfMemoryError: Task was killed due to the node running low on memory."
+    search = searcher(why_lost={"cnn-0000": why}.get)
+    for trial in "ab":
+        search.suggest(trial)
+        search.on_trial_complete(trial, None, error=True)
+
+    first, second = search.study("cnn").trials[:2]
+    assert (first.state, first.constraints) == (TrialState.PRUNED, {"memory": 1.0})
+    assert (second.state, second.constraints) == (TrialState.FAIL, {})
 
 
 def test_the_sampler_keeps_off_what_needs_too_much_memory():
