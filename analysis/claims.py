@@ -2,7 +2,8 @@
 
 A verdict on two networks needs a difference that is sure in two ways: over images, for the
 winners, and over fresh seeds (`--confirm`), as a winner was chosen by luck too. Claims on a
-setting (4 and 5) are judged over a search's trials, which differ in more than that setting.
+setting (4 and 5) are judged over a search's trials, each with a seed of its own, which differ in
+more than that setting, and over images for the best trial with it and the best without.
 Intervals are 95 % for all comparisons of a claim together (Bonferroni).
 """
 
@@ -176,7 +177,7 @@ def combining_is_better(evidence: Evidence) -> Verdict:
         evidence,
         "with a side head that fills gaps",
         (_setting("semantic_head") == "true") & (_setting("fill") == "true"),
-        score="val_map",
+        score="map",
     )
 
 
@@ -186,26 +187,31 @@ def _setting(name: str) -> pl.Expr:
 
 
 def _by_trials(
-    claim: str, evidence: Evidence, what: str, has: pl.Expr, score: str = "val_iou"
+    claim: str, evidence: Evidence, what: str, has: pl.Expr, score: str = "iou"
 ) -> Verdict:
-    """Whether a search's trials with something are surely better than those without it, within
-    each architecture that was tried with both, whatever else differs between them.
+    """Whether trials with something are surely better than those without it, within each
+    architecture that was tried with both: over trials, each of which has a seed and other settings
+    of its own, and over images, for the best of both.
     """
-    scored = competing(evidence.trials).filter(pl.col(score).is_not_null()).with_columns(has=has)
+    column = f"val_{score}"
+    scored = competing(evidence.trials).filter(pl.col(column).is_not_null()).with_columns(has=has)
     tried = {}
     for name in ORDER:
         mine = scored.filter(pl.col("architecture") == name)
-        having, lacking = (mine.filter(pl.col("has") == each)[score] for each in (True, False))
+        having, lacking = (mine.filter(pl.col("has") == each) for each in (True, False))
         if min(len(having), len(lacking)) > 1:
             tried[name] = having, lacking
     figures, signs = [], []
     for name, (having, lacking) in tried.items():
-        gain = difference_interval(having, lacking, 1 - 0.05 / len(tried))
+        confidence = 1 - 0.05 / len(tried)
+        gain = difference_interval(having[column], lacking[column], confidence)
+        best = evidence.by_image(having, lacking, score, confidence)
         figures.append(
-            f"{ROWS[name].model}: {score} of {len(having)} trials {what} less that of the "
-            f"{len(lacking)} others: {gain}"
+            f"{ROWS[name].model}: {column} of {len(having)} trials {what} less that of the "
+            f"{len(lacking)} others: over trials {gain}, over images, best less best, "
+            f"{best or 'not measured'}"
         )
-        signs.append(gain.sign)
+        signs.append(gain.sign if best and best.sign == gain.sign else 0)
     return Verdict(
         claim,
         _all_of(signs) if signs else UNDECIDED,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from analysis.intervals import Interval, difference_interval, mean_interval
@@ -74,6 +76,26 @@ class Evidence:
             mean_interval(apart, confidence) if len(apart) else None,
             difference_interval(one, other, confidence) if min(len(one), len(other)) > 1 else None,
         )
+
+    def by_image(
+        self, having: pl.DataFrame, lacking: pl.DataFrame, score: str, confidence: float
+    ) -> Interval | None:
+        """The best trial of some less the best of others, image by image; None if not measured.
+
+        Both of one sweep, whose trials are judged on the same images: the sweep that came furthest.
+        """
+        column = f"val_{score}"
+        for sweep in having.sort(column, descending=True)["sweep"].unique(maintain_order=True):
+            best = [
+                trials.filter(pl.col("sweep") == sweep, pl.col("val_by_image").is_not_null())
+                .sort(column, "trial_id", descending=[True, False])
+                .head(1)["val_by_image"]
+                for trials in (having, lacking)
+            ]
+            if all(len(found) for found in best):
+                one, other = (np.array(json.loads(found[0])[score]) for found in best)
+                return mean_interval(one - other, confidence)
+        return None
 
     def images_of(self, architecture: str) -> pl.DataFrame:
         """The rows of the images that its winner, of all sweeps the best, segmented."""

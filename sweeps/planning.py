@@ -47,6 +47,7 @@ def plan(sweep: Sweep, resources: Bundle) -> Plan:
         devices_per_trial=resources["GPU"] or resources["CPU"],
         at_once=min(room, config.concurrency or room, config.trials * len(parts)),
         time_budget=config.time_budget,
+        max_usd=config.max_usd,
     )
 
 
@@ -56,7 +57,10 @@ def _from_earlier(sweep: Sweep, name: str, rows: Sequence[TrialRecord]) -> Part:
     epochs = _planned(sweep, name)
     device_seconds = sum(epochs) * per_epoch(rows)
     usd = Prices.of(config).usd(rows[0].device, device_seconds)
-    return Part(name, config.trials, device_seconds, usd, 0.0, f"earlier trials: {len(rows)}")
+    completed = [trial for trial in rows if trial.status == "completed"]
+    repeats = config.confirm * max(epochs) * per_epoch(completed or rows)
+    basis = f"earlier trials: {len(rows)}"
+    return Part(name, config.trials, device_seconds, usd, 0.0, basis, repeats)
 
 
 def _probed(sweep: Sweep, name: str, resources: Bundle) -> Part:
@@ -77,10 +81,11 @@ def _probed(sweep: Sweep, name: str, resources: Bundle) -> Part:
         validation=sweep.inputs.validation,
     )
     found: Probe = ray.get(task)
-    seconds = _trial_seconds(sweep, name, found, len(known))
-    device_seconds = sum(seconds) * (resources["GPU"] or resources["CPU"])
+    devices = resources["GPU"] or resources["CPU"]
+    device_seconds = sum(_trial_seconds(sweep, name, found, len(known))) * devices
     usd = Prices.of(config).usd(found.device, device_seconds)
-    return Part(name, config.trials, device_seconds, usd, found.state_bytes, "a probe")
+    repeats = config.confirm * _whole_trial_seconds(sweep, name, found) * devices
+    return Part(name, config.trials, device_seconds, usd, found.state_bytes, "a probe", repeats)
 
 
 def _planned(sweep: Sweep, name: str) -> list[int]:
@@ -98,21 +103,31 @@ def _draws(architecture: Architecture, settled: Mapping[str, Any]) -> list[dict[
 
 def _trial_seconds(sweep: Sweep, name: str, found: Probe, known: int) -> list[float]:
     """Of each trial: the known settings first, then what is drawn, at the mean of the draws."""
-    config, train, validation = sweep.config, sweep.inputs.train, sweep.inputs.validation
-    pixels = sum(labels.size for labels in validation.labels)
     epochs = _planned(sweep, name)
-    share = _share(config.scheduler, len(epochs), max(epochs))
+    share = _share(sweep.config.scheduler, len(epochs), max(epochs))
     seconds = []
     for number, planned in enumerate(epochs):
         crop, pixel = (
             work[number] if number < min(known, len(work)) else statistics.fmean(work)
             for work in (found.crop_work, found.pixel_work)
         )
-        one_pass = found.pixel * pixel * pixels
-        epoch = found.crop * crop * len(train) + one_pass
         run = planned if number == 0 else share * planned  # the paper's row is never stopped
-        seconds.append(found.start + run * epoch + FINAL_PASSES * one_pass)
+        seconds.append(_seconds(sweep, found, crop, pixel, run))
     return seconds
+
+
+def _whole_trial_seconds(sweep: Sweep, name: str, found: Probe) -> float:
+    """Of a trial that is not stopped, whatever its settings are: a mean over those reckoned."""
+    crop, pixel = map(statistics.fmean, (found.crop_work, found.pixel_work))
+    return _seconds(sweep, found, crop, pixel, max(_planned(sweep, name)))
+
+
+def _seconds(sweep: Sweep, found: Probe, crop: float, pixel: float, epochs: float) -> float:
+    """Of a trial, by the work of its settings beside that of the probe's."""
+    train, validation = sweep.inputs.train, sweep.inputs.validation
+    one_pass = found.pixel * pixel * sum(labels.size for labels in validation.labels)
+    epoch = found.crop * crop * len(train) + one_pass
+    return found.start + epochs * epoch + FINAL_PASSES * one_pass
 
 
 def _share(scheduler: str, trials: int, epochs: int) -> float:

@@ -205,6 +205,15 @@ class TrialRecord(Checked):
     val_aji: Annotated[float | None, score("aji", VALIDATION)] = None
     val_splits: Annotated[int | None, count("splits", VALIDATION)] = None
     val_merges: Annotated[int | None, count("merges", VALIDATION)] = None
+    val_by_image: Annotated[
+        str | None,
+        Column(
+            "JSON object",
+            "iou and map of each validation image, four decimals, in the order of the images' "
+            "names in images.parquet; completed trials only",
+            json=True,
+        ),
+    ] = None
     train_accuracy: Annotated[float | None, score("accuracy", TRAINING)] = None
     train_iou: Annotated[float | None, score("iou", TRAINING)] = None
     test_iou: Annotated[float | None, score("iou", TEST)] = None

@@ -110,6 +110,8 @@ def trial_record(
     device_seconds = underway.seconds * facts.devices_per_trial
     measured: dict[str, Any] = {name: figures.get(name) for name in MEASURED}
     measured |= _validation_scores(figures)
+    if "by_image" in figures:
+        measured["val_by_image"] = canonical_json(figures["by_image"])
     return TrialRecord(
         sweep=facts.sweep,
         trial_id=assignment.trial,

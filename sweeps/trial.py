@@ -146,9 +146,14 @@ def _finish(run: TrainingRun) -> dict[str, Any]:
     """The final evaluation, with the best epoch's weights."""
     evaluation: Evaluation = run.finish()
     training = run.score_training_images()
+    in_order = sorted(evaluation.by_image.items())  # architectures take images as suits them
     return {
         "finished": True,
         **_scores("final", evaluation.scores),
+        "by_image": {
+            name: [round(getattr(scores, name), 4) for _, scores in in_order]
+            for name in ("iou", "map")
+        },
         "train_iou": training.iou,
         "train_accuracy": training.accuracy,
         "predict_seconds": evaluation.predict_seconds,

@@ -1,3 +1,5 @@
+import json
+
 import polars as pl
 import pytest
 
@@ -157,6 +159,12 @@ def test_without_scores_of_components_it_stays_open_whether_masks_need_splitting
     assert claims.masks_need_splitting(evidence(RISING)).verdict == UNDECIDED
 
 
+def by_image(score, images=30):
+    """What each of some images scored, around a mean."""
+    scores = [score + (n % 3 - 1) / 100 for n in range(images)]
+    return json.dumps({"iou": scores, "map": scores}, sort_keys=True)
+
+
 def activations(sweep_folder, trial_record, sigmoid, others, architecture="unet"):
     """The verdict on sigmoid from U-Net's trials with it, and a network's without."""
     rows = [*(("sigmoid", "unet", iou) for iou in sigmoid)]
@@ -166,6 +174,7 @@ def activations(sweep_folder, trial_record, sigmoid, others, architecture="unet"
             trial_id=f"{name}-{n}",
             architecture=name,
             val_iou=iou,
+            val_by_image=by_image(iou),
             hyperparameters=f'{{"activation": "{activation}"}}',
         )
         for n, (activation, name, iou) in enumerate(rows)
@@ -229,12 +238,39 @@ def test_what_a_setting_brings_is_judged_by_trials_with_and_without_it(
             architecture="mask_rcnn",
             val_iou=score,
             val_map=score,
+            val_by_image=by_image(score),
             hyperparameters=text,
         )
         for n, (text, score) in enumerate(scores)
     ]
     folder = sweep_folder(trials)
     assert claim(Evidence(load.trials([folder]), load.images([folder]))).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("images", "verdict", "figure"),
+    [
+        ((0.2, 0.8), CONFIRMED, "over images, best less best, 0.600 (0.600 to 0.600; n = 30)"),
+        ((0.8, 0.2), UNDECIDED, "over images, best less best, -0.600 (-0.600 to -0.600; n = 30)"),
+        ((None, 0.8), UNDECIDED, "over images, best less best, not measured"),
+    ],
+)
+def test_a_setting_has_to_be_better_over_trials_and_over_images(
+    sweep_folder, trial_record, images, verdict, figure
+):
+    trials = [
+        trial_record(
+            trial_id=f"unet-{n}",
+            val_iou=(0.1, 0.7)[n // 2] + n / 100,
+            val_by_image=images[n // 2] and by_image(images[n // 2]),
+            hyperparameters=f'{{"activation": "{("sigmoid", "relu")[n // 2]}"}}',
+        )
+        for n in range(4)
+    ]
+    folder = sweep_folder(trials)
+    found = claims.sigmoid_learns_worse(Evidence(load.trials([folder]), load.images([folder])))
+    assert found.verdict == verdict
+    assert figure in found.figures[0]
 
 
 def test_residuals_are_judged_among_sigmoid_networks_only(sweep_folder, trial_record):

@@ -1,6 +1,7 @@
 """A sweep's cost before it is paid for, in words and in a file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,8 @@ PARTS = (
 )
 
 
-def plan(parts=PARTS, time_budget=None):
-    return Plan(parts, devices_per_trial=2.0, at_once=4, time_budget=time_budget)
+def plan(parts=PARTS, time_budget=None, max_usd=None):
+    return Plan(parts, 2.0, at_once=4, time_budget=time_budget, max_usd=max_usd)
 
 
 def test_the_wall_time_is_the_devices_time_over_all_that_run_at_once():
@@ -31,6 +32,32 @@ def test_a_time_budget_bounds_time_and_price():
     assert (made.wall_seconds, made.device_seconds, made.usd) == (900, 7200, 1.0)
     assert "The time budget ends it before all trials have run." in made.told()
     assert plan(time_budget=1801.0).wall_seconds == 1800
+
+
+def test_money_bounds_the_search():
+    made = plan(max_usd=0.5)  # of 2
+
+    assert (made.usd, made.device_seconds, made.wall_seconds) == (0.5, 3600, 450)
+    assert "--max-usd ends it before all trials have run." in made.told()
+    assert "--max-usd" not in plan(max_usd=2.0).told()
+
+
+@pytest.mark.parametrize(
+    ("max_usd", "usd", "wall_seconds"), [(None, 2.5, 2250), (2.25, 2.25, 2025), (1.0, 1.0, 900)]
+)
+def test_repeats_come_after_the_search_with_the_money_that_is_left(max_usd, usd, wall_seconds):
+    parts = [replace(part, repeat_seconds=part.device_seconds / 4) for part in PARTS]
+    made = plan(parts, max_usd=max_usd)
+
+    assert (made.usd, made.wall_seconds) == (usd, wall_seconds)
+    assert ("--max-usd ends it" in made.told()) == (max_usd is not None)
+    assert made.told().count("--confirm, after it") == 2
+
+
+def test_a_time_budget_is_for_the_search_and_not_for_the_repeats():
+    parts = [replace(part, repeat_seconds=part.device_seconds / 4) for part in PARTS]
+
+    assert plan(parts, time_budget=900.0).wall_seconds == 900 + 450
 
 
 def test_without_all_prices_there_is_no_sum():

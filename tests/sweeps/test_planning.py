@@ -69,6 +69,17 @@ def test_earlier_trials_are_reckoned_by_their_cost_an_epoch(sweep, trial_record)
     assert part.basis == "earlier trials: 1"
 
 
+def test_repeats_with_fresh_seeds_are_whole_trials(sweep, trial_record):
+    stopped = trial_record(epochs_planned=10, device_seconds=10, epochs_run=1, status="stopped")
+    whole = trial_record(epochs_planned=10, device_seconds=100, epochs_run=10)
+    part = planning._from_earlier(sweep(trials=3, confirm=3), "cnn", [stopped, whole])
+
+    assert part.repeat_seconds == 3 * 5 * 10
+    assert planning._whole_trial_seconds(sweep(trials=3), "cnn", PROBE) == pytest.approx(
+        10 + 2.5 * (5 * EPOCH + FINAL)
+    )
+
+
 def test_a_probe_measures_a_short_training(monkeypatch):
     monkeypatch.setattr("nucseg_models.device.prepare", lambda *_: None)  # used before
     start = {**CNN.starts[0], "image_size": 64, "batch_size": 2}

@@ -31,9 +31,9 @@ SUMMARY_COLUMNS = """
     learning_rate batch_size image_size epochs_planned epochs_run parameters flops_per_image
     start_seconds train_seconds eval_seconds device_seconds images_per_second predict_seconds
     peak_memory_bytes usd val_iou val_dice val_accuracy val_map val_f1_50 val_f1_70 val_aji
-    val_splits val_merges train_accuracy train_iou test_iou test_dice test_accuracy test_map
-    test_f1_50 test_f1_70 test_aji test_splits test_merges started_at
-    ended_at git_commit versions
+    val_splits val_merges val_by_image train_accuracy train_iou
+    test_iou test_dice test_accuracy test_map test_f1_50 test_f1_70 test_aji
+    test_splits test_merges started_at ended_at git_commit versions
 """
 
 CURVE_COLUMNS = """

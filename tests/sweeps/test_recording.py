@@ -69,6 +69,7 @@ def epoch(number, iou, **more):
 
 
 FINAL = {
+    "by_image": {"iou": [0.5, 1.0], "map": [0.25, 0.75]},
     "finished": True,
     **{
         f"final_{name}": 0.75
@@ -140,6 +141,7 @@ def test_a_completed_trial_is_a_row_with_its_final_scores(desk):
     assert (row.is_paper, row.is_best, row.seed) == (True, True, 5)
     assert (row.epochs_planned, row.epochs_run) == (3, 2)
     assert (row.val_iou, row.val_map, row.val_splits, row.val_merges) == (0.75, 0.75, 3, 4)
+    assert json.loads(row.val_by_image) == {"iou": [0.5, 1.0], "map": [0.25, 0.75]}
     assert (row.train_iou, row.train_accuracy, row.test_iou) == (0.8, 0.95, None)
     assert {name: getattr(row, name) for name in MEASURED} == MEASURED
     assert json.loads(row.hyperparameters) == trial.hyperparameters

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from ray import tune
 
@@ -72,6 +73,8 @@ def test_each_epoch_is_reported_and_the_last_with_the_final_scores(session):
     assert "finished" not in first
     assert last["finished"]
     assert last["final_iou"] == max(first["val_iou"], last["val_iou"])
+    assert np.mean(last["by_image"]["iou"]) == pytest.approx(last["final_iou"], abs=1e-4)
+    assert len(last["by_image"]["map"]) == len(VALIDATION)
     assert {"parameters", "flops_per_image", "device", "peak_memory_bytes"} <= first.keys()
     curve = json.loads((session.folder / "2" / checkpoints.CURVE).read_text())
     assert [epoch["loss"] for epoch in curve] == [first["loss"], last["loss"]]
