@@ -17,6 +17,7 @@ from nucseg_models.data.files import DAMAGED
 from sweeps.storage import Store
 
 FOLDER = "checkpoints"
+KEPT = 2  # of a trial: the newest may be found damaged
 STATE, COUNTERS, CURVE = "state.npz", "counters.json", "curve.json"
 
 

@@ -12,7 +12,7 @@ import ray
 
 import nucseg_models
 from nucseg_models.architecture import Architecture
-from sweeps import cluster
+from sweeps import checkpoints, cluster
 from sweeps.cluster import Bundle
 from sweeps.earlier import rows_of_other_sweeps
 from sweeps.pinned import pinned
@@ -85,7 +85,8 @@ def _probed(sweep: Sweep, name: str, resources: Bundle) -> Part:
     device_seconds = sum(_trial_seconds(sweep, name, found, len(known))) * devices
     usd = Prices.of(config).usd(found.device, device_seconds)
     repeats = config.confirm * _whole_trial_seconds(sweep, name, found) * devices
-    return Part(name, config.trials, device_seconds, usd, found.state_bytes, "a probe", repeats)
+    disk = checkpoints.KEPT * found.state_bytes
+    return Part(name, config.trials, device_seconds, usd, disk, "a probe", repeats)
 
 
 def _planned(sweep: Sweep, name: str) -> list[int]:

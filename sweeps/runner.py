@@ -70,7 +70,7 @@ class Runner:
                 storage_path=f"{absolute(self.sweep.store)}/{checkpoints.FOLDER}",
                 callbacks=[self.recording, room, self._machines(trials), *self._timeout()],
                 verbose=0,
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoints.KEPT),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             ),
         )
