@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sweeps.record import TrialRecord
 
@@ -19,6 +20,11 @@ def best_of(trials: Iterable[TrialRecord], objective: Sequence[str]) -> list[Tri
         if not front or _score(trial) > _score(front[-1]):
             front.append(trial)
     return front[::-1]
+
+
+def unmarked(trial: TrialRecord) -> TrialRecord:
+    """A row without what other rows decide."""
+    return replace(trial, is_best=False, on_front=None)
 
 
 def _may_win(trial: TrialRecord) -> bool:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sweeps.best import best_of
+from sweeps.best import best_of, unmarked
 from sweeps.columns import Checked, as_written, from_table, to_table
 from sweeps.growing_table import GrowingTable
 from sweeps.record import (
@@ -78,10 +78,8 @@ class Recorder:
         self._places: dict[_Key, int] = {}  # where in it each has its row
         self._winners: dict[str, list[TrialRecord]] = {}  # by architecture, as `winners` gives them
         self._curves = GrowingTable(EpochRecord)
-        self._new = (
-            GrowingTable(TrialRecord),
-            GrowingTable(EpochRecord),
-        )  # since all rows were written
+        # Since all rows were written.
+        self._new = GrowingTable(TrialRecord), GrowingTable(EpochRecord)
         self._written, self._took = -math.inf, 0.0  # when that was (monotonic), and how long
         self._has_pending = False
         self._curves_written = time.monotonic()
@@ -102,7 +100,7 @@ class Recorder:
         for architecture in {trial.architecture for trial in ended}:
             mine = (trial for trial in ended if trial.architecture == architecture)
             recorder._winners[architecture] = best_of(mine, objective)
-        recorder._take_in_pending()
+        recorder._take_in_pending(ended)
         return recorder
 
     @property
@@ -199,10 +197,8 @@ class Recorder:
             if self._has_pending:
                 for name in (SUMMARY_FILE, CURVES_FILE):
                     self._store.delete(_pending(name))
-            self._new, self._has_pending = (
-                (GrowingTable(TrialRecord), GrowingTable(EpochRecord)),
-                False,
-            )
+            self._new = GrowingTable(TrialRecord), GrowingTable(EpochRecord)
+            self._has_pending = False
             self._written = time.monotonic()
             self._took = self._written - begun
 
@@ -232,29 +228,36 @@ class Recorder:
             for place, trial in enumerate(best_of(mine, self._objective))
         ]
         self._winners[record.architecture] = now
-        won = {_key(trial): trial for trial in now}
+        won = set(map(_key, now))
         # The test images are for the winners alone.
         beaten = {"is_best": False, "on_front": self._on_front(False), **UNTESTED}
-        lost = [replace(trial, **beaten) for trial in earlier if _key(trial) not in won]
+        newest = {**{_key(trial): trial for trial in earlier}, _key(record): record}
+        lost = [replace(newest[key], **beaten) for key in map(_key, earlier) if key not in won]
         for trial in (*now, *lost):
             if trial not in earlier or not is_new:
                 self._put(trial)
-        return won.get(_key(record), record)
+        marked = {_key(trial): trial for trial in (*now, *lost)}
+        return marked.get(_key(record), record)
 
     def _on_front(self, is_on: bool) -> bool | None:
         """What a row says of it: nothing where there is one objective."""
         return is_on if len(self._objective) > 1 else None
 
-    def _take_in_pending(self) -> None:
-        """Rows that were stored since all were written, as the sweep was cut off."""
+    def _take_in_pending(self, ended: Iterable[TrialRecord]) -> None:
+        """Rows that were stored since all were written, as the sweep was cut off.
+
+        Those of `ended`, of the summary, are there already where it was just written.
+        """
+        there = {_key(trial): unmarked(trial) for trial in ended}
         known = {(row.trial_id, row.epoch) for row in self.curves}
         for row in from_table(EpochRecord, _read(EpochRecord, self._store, _pending(CURVES_FILE))):
             if (row.trial_id, row.epoch) not in known:
                 self._curves.append(row)
         pending = _read(TrialRecord, self._store, _pending(SUMMARY_FILE))
         for trial in from_table(TrialRecord, pending):
-            self._put_with_winners(trial)
             self._has_pending = True
+            if there.get(_key(trial)) != unmarked(trial):
+                self._put_with_winners(trial)
 
     def _put(self, record: TrialRecord) -> None:
         """A new row at the end, or another in place of the trial's own."""

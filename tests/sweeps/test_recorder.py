@@ -130,6 +130,17 @@ def test_a_winner_that_is_beaten_later_loses_its_test_figures(store, trial_recor
     ]
 
 
+def test_a_winner_whose_new_figures_lose_keeps_these_and_no_test_figures(store, trial_record):
+    recorder = Recorder(store)
+    recorder.ended(trial_record(trial_id="a", val_iou=0.8))
+    recorder.ended(trial_record(trial_id="b", val_iou=0.7))
+    recorder.replace(trial_record(trial_id="a", val_iou=0.6, test_iou=0.5))
+
+    for written in (recorder, Recorder.resumed(store)):
+        rows = [(t.trial_id, t.val_iou, t.test_iou, t.is_best) for t in written.trials]
+        assert rows == [("a", 0.6, None, False), ("b", 0.7, None, True)]
+
+
 def test_a_trial_ends_once_and_only_what_ended_is_replaced(store, trial_record):
     recorder = Recorder(store)
     with pytest.raises(ValueError, match="unet-0 of unet has no row yet"):
