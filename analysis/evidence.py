@@ -93,8 +93,9 @@ class Evidence:
                 for trials in (having, lacking)
             ]
             if all(len(found) for found in best):
-                one, other = (np.array(json.loads(found[0])[score]) for found in best)
-                return mean_interval(one - other, confidence)
+                one, other = (json.loads(found[0]).get(score, []) for found in best)
+                if one and len(one) == len(other):
+                    return mean_interval(np.subtract(one, other), confidence)
         return None
 
     def images_of(self, architecture: str) -> pl.DataFrame:
