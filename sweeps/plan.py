@@ -93,8 +93,9 @@ class Plan:
     @property
     def _share_by_money(self) -> float:
         """Of the search what ``--max-usd`` lets run, if prices are known."""
-        limited = self.max_usd and self._is_priced and self._whole_usd
-        return min(1.0, self.max_usd / self._whole_usd) if limited and self.max_usd else 1.0
+        if not (self.max_usd and self._is_priced and self._whole_usd):
+            return 1.0
+        return min(1.0, self.max_usd / self._whole_usd)
 
     @property
     def _search_share(self) -> float:
